@@ -1,0 +1,180 @@
+"""The sockets in the wall: what software asks of hardware, and nothing about how.
+
+Place in the flow: `hardware/` fulfils these, `*/__main__.py` chooses which, everything else takes
+them as arguments. A simulator is an implementation of a port, never a mock of one.
+
+* A port returns values or raises `edge.errors.DeviceFault`; it never shows anything to a person.
+* Money is integer fen, time is integer microseconds UTC unless a name says `monotonic`.
+* Kiosk devices speak one message shape (after CEN XFS4IoT): a command with a request id, a time
+  limit and a cancel; the answer is one `Completion`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+# ------------------------------------------------------------------ clock
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One reading of every clock the device has; order never depends on `wall_us`.
+
+    Attributes:
+        wall_us: Microseconds since 1970-01-01 UTC, as the device believes.
+        boot_id: Random per boot, 16 hex digits.
+        monotonic_us: Microseconds since that boot.
+    """
+
+    wall_us: int
+    boot_id: str
+    monotonic_us: int
+
+
+class Clock(Protocol):
+    """Reads time. The only door to a clock."""
+
+    def now(self) -> Instant:
+        """Returns the present instant."""
+        ...
+
+
+class Randomness(Protocol):
+    """Reads randomness. The only door to an entropy source."""
+
+    def token(self, count: int) -> bytes:
+        """Returns `count` unpredictable bytes."""
+        ...
+
+
+# ------------------------------------------------------------------ vehicle bus
+@dataclass(frozen=True, slots=True)
+class FrameChunk:
+    """Many CAN frames at once, as parallel columns: what a bus reader hands on.
+
+    Attributes:
+        times_us: Receive time of each frame, microseconds UTC.
+        ids: Arbitration id of each frame; extended (29-bit) ids carry bit 31 (0x8000_0000).
+        payloads: Data bytes of each frame, 0 to 64 bytes.
+        position: Where the reader stands after this chunk, in frames since the start of its source.
+    """
+
+    times_us: Sequence[int]
+    ids: Sequence[int]
+    payloads: Sequence[bytes]
+    position: int
+
+
+EXTENDED_ID = 0x8000_0000
+
+
+class FrameSource(Protocol):
+    """A bus, or the recording of one."""
+
+    @property
+    def name(self) -> str:
+        """Names the source for people, such as `socketcan:can0` or a file name."""
+        ...
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Counts what could not be read so far, by reason (never silent)."""
+        ...
+
+    def chunks(self, skip_frames: int = 0) -> Iterator[FrameChunk]:
+        """Yields frames in order of arrival; live sources yield at least every 100 ms.
+
+        Args:
+            skip_frames: Frames of a recording to pass over because they were handled before.
+
+        Raises:
+            DeviceFault: The bus went off, the file cannot be read or holds no known format.
+        """
+        ...
+
+    def close(self) -> None:
+        """Releases the bus or file."""
+        ...
+
+
+# ------------------------------------------------------------------ kiosk devices
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One order to a kiosk device.
+
+    Attributes:
+        request_id: Made by the caller, echoed in the completion.
+        device: `id_reader`, `pin_pad`, `printer`, ...
+        verb: `read`, `verify`, `print`, ...
+        parameters: Text, integers and bytes only.
+        timeout_ms: After this the device completes with `timeout`.
+    """
+
+    request_id: str
+    device: str
+    verb: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    timeout_ms: int = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The one answer to a `Command`.
+
+    Attributes:
+        request_id: That of the command.
+        status: `ok`, `timeout`, `cancelled`, `refused` or `fault`.
+        result: What the device read or did.
+        code: Stable reason when `status` is not `ok`, such as `paper-out` or `wrong-pin`.
+    """
+
+    request_id: str
+    status: str
+    result: Mapping[str, object] = field(default_factory=dict)
+    code: str = ""
+
+
+class KioskDevice(Protocol):
+    """An ID reader, PIN pad, printer, scale, ... behind the one message shape."""
+
+    @property
+    def kind(self) -> str:
+        """The `Command.device` it answers to."""
+        ...
+
+    def execute(self, command: Command) -> Completion:
+        """Carries the command out, blocking no longer than its time limit."""
+        ...
+
+    def cancel(self, request_id: str) -> None:
+        """Ends a command that is under way; it completes with `cancelled`."""
+        ...
+
+
+# ------------------------------------------------------------------ keys and counters
+class Signer(Protocol):
+    """A P-256 private key that may live in a TPM, a secure element or a file."""
+
+    @property
+    def kid(self) -> str:
+        """The device, operator or service id that the signature speaks for."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Returns the 64-byte `r || s` ES256 signature of `message` (RFC 9053 §2.1)."""
+        ...
+
+
+class Counter(Protocol):
+    """A monotonic counter that survives what the disk does not (DESIGN §7, rollback witness)."""
+
+    def read(self) -> int:
+        """Returns the present value."""
+        ...
+
+    def advance_to(self, value: int) -> None:
+        """Raises the counter to `value`; it never goes down."""
+        ...
