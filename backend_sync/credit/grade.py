@@ -1,0 +1,116 @@
+"""Features in, grade with reasons out, and a record that lets anyone repeat the decision.
+
+Place in the flow: features → **grade** → decision → lending, and down to the driver's own screen.
+
+* Pure: the same features and the same table give the same bytes of the same record.
+* base + the points of all reasons = score, exactly: the points are integers.
+* Without a live consent no feature is used; all count as missing and the grade is `unrated`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backend_sync.credit.points import PointsTable
+from edge.errors import PeerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backend_sync.credit.consent import Consent
+
+RECORD_VERSION = 1
+
+
+def grade_driver(
+    table: PointsTable,
+    features: Mapping[str, float | None],
+    *,
+    subject: str,
+    as_of_us: int,
+    consent: Consent | None,
+) -> dict[str, Any]:
+    """Grades one driver.
+
+    Args:
+        table: The checked points table.
+        features: Values by name; a feature that is absent or None counts as missing.
+        subject: Pseudonym of the driver.
+        as_of_us: The instant up to which facts were taken, microseconds UTC.
+        consent: The live consent, or None: then `features` is not looked at.
+
+    Returns:
+        The decision record: `grade`, `score`, `base`, `reasons` (a list of `feature`, `value`,
+        `points`, `zh`, `en`), `inputs`, `subject`, `as_of_us`, `consent`, `table` and its hash.
+    """
+    used = features if consent is not None else {}
+    inputs = {feature.name: used.get(feature.name) for feature in table.features}
+    reasons = _reasons(table, inputs)
+    score = table.base + sum(reason["points"] for reason in reasons)
+    known = sum(value is not None for value in inputs.values())
+    return {
+        "v": RECORD_VERSION,
+        "decision": "driver-grade",
+        "subject": subject,
+        "as_of_us": as_of_us,
+        "consent": consent.text_sha256 if consent is not None else None,
+        "table": {"id": table.id, "version": table.version, "sha256": table.sha256},
+        "inputs": inputs,
+        "base": table.base,
+        "reasons": reasons,
+        "score": score,
+        "grade": table.grade_of(score, known),
+    }
+
+
+def replay_decision(record: Mapping[str, Any], table: PointsTable) -> dict[str, Any]:
+    """Repeats a recorded decision and compares every field.
+
+    Raises:
+        PeerError: The record names another table, or does not follow from its inputs.
+    """
+    if record.get("table", {}).get("sha256") != table.sha256:
+        raise PeerError("This decision was made with another points table.", "decision-table")
+    reasons = _reasons(table, record["inputs"])
+    score = table.base + sum(reason["points"] for reason in reasons)
+    known = sum(value is not None for value in record["inputs"].values())
+    repeated = {
+        **record,
+        "base": table.base,
+        "reasons": reasons,
+        "score": score,
+        "grade": table.grade_of(score, known),
+    }
+    if encode_record(repeated) != encode_record(record):
+        raise PeerError("The decision does not follow from its inputs.", "decision-changed")
+    return repeated
+
+
+def encode_record(record: Mapping[str, Any]) -> bytes:
+    """Returns the canonical JSON of a record: sorted keys, no spaces, shortest floats."""
+    return msgspec.json.encode(dict(record), order="deterministic")
+
+
+def record_id(record: Mapping[str, Any]) -> str:
+    """Returns the id of a decision: SHA-256 of its canonical JSON, hexadecimal."""
+    return hashlib.sha256(encode_record(record)).hexdigest()
+
+
+def _reasons(table: PointsTable, inputs: Mapping[str, float | None]) -> list[dict[str, Any]]:
+    reasons = []
+    for feature in table.features:
+        value = inputs.get(feature.name)
+        placed = feature.place(value)
+        reasons.append(
+            {
+                "feature": feature.name,
+                "value": value,
+                "points": placed.points,
+                "zh": placed.zh,
+                "en": placed.en,
+            }
+        )
+    return reasons

@@ -1,0 +1,1 @@
+"""Drivers: the real devices and processes behind `edge.ports`, one module each."""
