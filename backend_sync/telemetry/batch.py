@@ -1,0 +1,264 @@
+"""What a batch says once it is open: checked field by field, then laid out as rows of the lake.
+
+Place in the flow: store (sealed) → **batch** → lake (Parquet). An authentic batch can still be
+wrong; a batch that breaks a rule here is quarantined alone and never stops its neighbours.
+
+* Every signal and event kind must be in the data catalogue (DESIGN §4.7), else nothing is stored.
+* Samples are in long form; `raw` is the integer the device measured, `value` is raw x scale.
+* Times are microseconds UTC of the device, kept as they are: order within an epoch is `seq`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from edge.catalogue import signal_by_id
+from edge.codec import decode, inflate
+from edge.columns import Group, decode_columns
+from edge.errors import LastmileError, PeerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+PLAINTEXT_BYTES_MAX: Final = 8 * 1024 * 1024
+SAMPLES_MAX: Final = 1_000_000
+EVENTS_MAX: Final = 10_000
+TEXT_CHARACTERS_MAX: Final = 200
+TIME_US_MAX: Final = 4_102_444_800_000_000  # 2100-01-01
+
+_WHO = [
+    ("device", pa.string()),
+    ("vehicle", pa.string()),
+    ("driver", pa.string()),
+    ("trip", pa.string()),
+]
+_FROM = [("epoch", pa.int64()), ("seq", pa.int64()), ("known_us", pa.int64())]
+
+SAMPLES = pa.schema(
+    [
+        *_WHO,
+        ("signal", pa.int32()),
+        ("path", pa.string()),
+        ("time_us", pa.int64()),
+        ("raw", pa.int64()),
+        ("value", pa.float64()),
+        *_FROM,
+    ]
+)
+EVENTS = pa.schema(
+    [
+        *_WHO,
+        ("kind", pa.string()),
+        ("start_us", pa.int64()),
+        ("end_us", pa.int64()),
+        ("peak", pa.int64()),
+        ("unit", pa.string()),
+        ("severity", pa.string()),
+        ("rule", pa.string()),
+        *_FROM,
+    ]
+)
+TRIPS = pa.schema([*_WHO, ("start_us", pa.int64()), ("summary", pa.string()), *_FROM])
+TABLES: Final[Mapping[str, pa.Schema]] = {"samples": SAMPLES, "events": EVENTS, "trips": TRIPS}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a batch came from and when the core first had it durable (microseconds UTC)."""
+
+    device: str
+    epoch: int
+    seq: int
+    known_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """An opened batch.
+
+    Attributes:
+        driver: Pseudonym, present only where the device had a live consent.
+        frames: Frames of the bus that went into it.
+        samples: Samples the device says it holds.
+    """
+
+    start_us: int
+    vehicle: str
+    driver: str | None
+    trip: str | None
+    groups: Sequence[Group]
+    events: Sequence[Mapping[str, Any]]
+    trip_summary: Mapping[str, Any] | None
+    frames: int
+    samples: int
+
+
+def read_batch(plaintext: bytes) -> Batch:
+    """Reads an opened batch.
+
+    Args:
+        plaintext: Raw DEFLATE of the deterministic CBOR map of a batch, version 1.
+
+    Raises:
+        PeerError: It breaks a rule; nothing of it may be stored in the clear.
+    """
+    record = decode(inflate(plaintext, PLAINTEXT_BYTES_MAX), items_max=SAMPLES_MAX)
+    if not isinstance(record, dict) or record.get("v") != 1:
+        raise PeerError("The batch is not of version 1; update the core.", "batch-version")
+    events = record.get("events", [])
+    if not isinstance(events, list) or len(events) > EVENTS_MAX:
+        raise PeerError("The batch has no valid list of events.", "batch-events")
+    counts = _map(record, "counts")
+    columns = record.get("columns", b"")
+    if not isinstance(columns, bytes):
+        raise PeerError("The batch has no columns.", "batch-columns")
+    return Batch(
+        start_us=_integer(record, "start_us", 0, TIME_US_MAX),
+        vehicle=_text(record, "vehicle"),
+        driver=_text_or_none(record, "driver"),
+        trip=_text_or_none(record, "trip"),
+        groups=decode_columns(columns, samples_max=SAMPLES_MAX) if columns else [],
+        events=[_event(event) for event in events],
+        trip_summary=_map(record, "trip_summary") if "trip_summary" in record else None,
+        frames=_integer(counts, "frames", 0, 2**40),
+        samples=_integer(counts, "samples", 0, SAMPLES_MAX),
+    )
+
+
+def sample_rows(batch: Batch, origin: Origin) -> pa.Table:
+    """Lays the samples of a batch out in long form; absent values make no row.
+
+    Raises:
+        PeerError: A signal is not in the data catalogue.
+    """
+    parts = [
+        _series(group, signal, values)
+        for group in batch.groups
+        for signal, values in group.series.items()
+    ]
+    if not parts:
+        return SAMPLES.empty_table()
+    joined = pa.concat_tables(parts)
+    return _complete(joined, batch, origin, SAMPLES)
+
+
+def event_rows(batch: Batch, origin: Origin) -> pa.Table:
+    """Lays the events of a batch out."""
+    names = ["kind", "start_us", "end_us", "peak", "unit", "severity", "rule"]
+    own = pa.schema([EVENTS.field(name) for name in names])
+    return _complete(pa.Table.from_pylist(list(batch.events), own), batch, origin, EVENTS)
+
+
+def trip_rows(batch: Batch, origin: Origin) -> pa.Table:
+    """Lays the trip summary of a batch out: one row or none."""
+    if batch.trip_summary is None:
+        return TRIPS.empty_table()
+    summary = json.dumps(_plain(batch.trip_summary), ensure_ascii=False, sort_keys=True)
+    own = pa.schema([TRIPS.field("start_us"), TRIPS.field("summary")])
+    row = {"start_us": batch.start_us, "summary": summary}
+    return _complete(pa.Table.from_pylist([row], own), batch, origin, TRIPS)
+
+
+def _series(group: Group, signal: int, values: Sequence[int | None]) -> pa.Table:
+    try:
+        spec = signal_by_id(signal)
+    except LastmileError as error:
+        raise PeerError(f"Signal {signal} is not in the data catalogue.", "batch-signal") from error
+    raw = pa.array(values, pa.int64())
+    times = pa.array(group.times_us, pa.int64())
+    if raw.null_count:
+        present = raw.is_valid()
+        raw, times = raw.filter(present), times.filter(present)
+    scaled = pc.divide(
+        pc.multiply(raw.cast(pa.float64()), float(spec.numerator)), float(spec.denominator)
+    )
+    return pa.table(
+        {
+            "signal": pa.repeat(pa.scalar(signal, pa.int32()), len(raw)),
+            "path": pa.repeat(pa.scalar(spec.path, pa.string()), len(raw)),
+            "time_us": times,
+            "raw": raw,
+            "value": scaled,
+        }
+    )
+
+
+def _complete(own: pa.Table, batch: Batch, origin: Origin, schema: pa.Schema) -> pa.Table:
+    """Adds the columns that are the same in every row of a batch."""
+    same = {
+        "device": origin.device,
+        "vehicle": batch.vehicle,
+        "driver": batch.driver,
+        "trip": batch.trip,
+        "epoch": origin.epoch,
+        "seq": origin.seq,
+        "known_us": origin.known_us,
+    }
+    columns = [
+        own[field.name]
+        if field.name in own.column_names
+        else pa.repeat(pa.scalar(same[field.name], field.type), len(own))
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _event(event: object) -> dict[str, Any]:
+    if not isinstance(event, dict):
+        raise PeerError("An event of the batch is not a map.", "batch-events")
+    start_us = _integer(event, "start_us", 0, TIME_US_MAX)
+    return {
+        "kind": _text(event, "kind"),
+        "start_us": start_us,
+        "end_us": _integer(event, "end_us", start_us, TIME_US_MAX),
+        "peak": _integer(event, "peak", -(2**63), 2**63 - 1),
+        "unit": _text(event, "unit"),
+        "severity": str(event.get("severity", ""))[:TEXT_CHARACTERS_MAX],
+        "rule": str(event.get("rule", ""))[:TEXT_CHARACTERS_MAX],
+    }
+
+
+def _integer(record: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    value = record.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise PeerError(f"{name} of the batch is not an integer in range.", "batch-field")
+    return value
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_CHARACTERS_MAX:
+        raise PeerError(f"{name} of the batch is not a short text.", "batch-field")
+    return value
+
+
+def _text_or_none(record: Mapping[str, Any], name: str) -> str | None:
+    return None if record.get(name) is None else _text(record, name)
+
+
+def _map(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = record.get(name)
+    if not isinstance(value, dict):
+        raise PeerError(f"{name} of the batch is not a map.", "batch-field")
+    return value
+
+
+def _plain(value: object) -> object:
+    """Makes a decoded CBOR value fit for JSON: bytes become hexadecimal text."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def concatenate(kind: str, tables: Iterable[pa.Table]) -> pa.Table:
+    """Joins rows of one kind; an empty input gives an empty table of the right schema."""
+    return pa.concat_tables([TABLES[kind].empty_table(), *tables]).combine_chunks()
