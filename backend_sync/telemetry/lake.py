@@ -37,6 +37,7 @@ from backend_sync.telemetry.batch import (
     sample_rows,
     trip_rows,
 )
+from backend_sync.telemetry.store import require_idle
 from edge.errors import LastmileError
 
 if TYPE_CHECKING:
@@ -88,16 +89,16 @@ def flush(connection: psycopg.Connection[Any], ring: KeyRing, lake: Path) -> int
         Batches handled; 0 when there is nothing to do or another process is flushing.
 
     Raises:
+        LocalError: The connection is inside a transaction.
         OSError: The disk refused; the flush is repeated by the next call.
         psycopg.Error: The database went away; likewise.
     """
+    require_idle(connection)
     with _alone(connection) as alone:
         if not alone:
             return 0
-        unfinished = connection.execute(
-            "SELECT flush FROM telemetry_flushes WHERE NOT done ORDER BY flush"
-        ).fetchall()
-        handled = sum(_carry_out(connection, ring, lake, number) for (number,) in unfinished)
+        unfinished = _unfinished(connection)
+        handled = sum(_carry_out(connection, ring, lake, number) for number in unfinished)
         planned = _plan(connection)
         while planned is not None:
             handled += _carry_out(connection, ring, lake, planned)
@@ -121,16 +122,23 @@ def open_lake(lake: Path) -> dict[str, ir.Table]:
 @contextmanager
 def _alone(connection: psycopg.Connection[Any]) -> Iterator[bool]:
     """Holds the flush lock for as long as this database session lives, if it is free."""
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (FLUSH_LOCK,)).fetchone()
+    with connection.transaction():
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (FLUSH_LOCK,)).fetchone()
     alone = bool(row and row[0])
-    connection.commit()
     try:
         yield alone
     finally:
         if alone and not connection.broken:
-            connection.rollback()
-            connection.execute("SELECT pg_advisory_unlock(%s)", (FLUSH_LOCK,))
-            connection.commit()
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_unlock(%s)", (FLUSH_LOCK,))
+
+
+def _unfinished(connection: psycopg.Connection[Any]) -> list[int]:
+    with connection.transaction():
+        rows = connection.execute(
+            "SELECT flush FROM telemetry_flushes WHERE NOT done ORDER BY flush"
+        ).fetchall()
+    return [number for (number,) in rows]
 
 
 def _plan(connection: psycopg.Connection[Any]) -> int | None:

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from backend_sync.telemetry.ingest import DUPLICATE, Claim, Ingest, Refused, Verdict, read_claim
@@ -78,8 +79,10 @@ def take_in(
         What to acknowledge, one per epoch that was touched and has begun.
 
     Raises:
+        LocalError: The connection is inside a transaction, so nothing would be durable.
         psycopg.Error: Nothing of it was stored; call again with the same arrivals.
     """
+    require_idle(connection)
     work = _Work()
     claims = list(_claims(org, arrivals, work.counts))
     with connection.transaction():
@@ -93,6 +96,19 @@ def take_in(
         for key in sorted(work.touched)
         if (stream := work.streams[key]).seq > NOTHING
     ]
+
+
+def require_idle(connection: psycopg.Connection[Any]) -> None:
+    """Makes sure that our commit is a commit, not a savepoint of somebody's transaction.
+
+    Raises:
+        LocalError: The connection is inside a transaction.
+    """
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        raise LocalError(
+            "The connection is inside a transaction; commit it, or use another connection.",
+            "store-transaction",
+        )
 
 
 def _claims(

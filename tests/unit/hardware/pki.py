@@ -1,0 +1,66 @@
+"""Certificates of a small test deployment: an issuer, and one client or server each."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+END = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
+LOOPBACK = ipaddress.ip_address("127.0.0.1")
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+@dataclass
+class Pki:
+    """An issuer and the folder its PEM files go to."""
+
+    folder: Path
+    name: str = "issuer"
+
+    def __post_init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.ca = self.folder / f"{self.name}.pem"
+        self._write(self.ca, self._certify(self.name, self._key, authority=True))
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """Returns the paths of a certificate for `name` and of its private key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.folder / f"{self.name}-{name}.pem"
+        self._write(certificate, self._certify(name, key, authority=False))
+        key_path = certificate.with_suffix(".key")
+        key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return certificate, key_path
+
+    def _certify(
+        self, name: str, key: ec.EllipticCurvePrivateKey, *, authority: bool
+    ) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(_name(self.name))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(BEGIN)
+            .not_valid_after(END)
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _write(self, path: Path, certificate: x509.Certificate) -> None:
+        path.write_bytes(certificate.public_bytes(Encoding.PEM))

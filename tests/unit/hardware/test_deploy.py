@@ -1,0 +1,49 @@
+"""Claims about the deployment files: systemd accepts the units, and they are sandboxed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = sorted((Path(__file__).parents[3] / "hardware" / "deploy" / "systemd").glob("*.service"))
+ANALYZE = shutil.which("systemd-analyze")
+
+
+def test_there_is_a_unit_for_each_of_our_services() -> None:
+    assert [unit.stem for unit in UNITS] == [
+        "lastmile-agent",
+        "lastmile-core",
+        "lastmile-gateway",
+        "lastmile-kiosk",
+    ]
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_finds_no_fault_but_the_missing_program(unit: Path) -> None:
+    said = subprocess.run(
+        [str(ANALYZE), "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    ).stderr
+    faults = [line for line in said.splitlines() if unit.name in line or "Unknown" in line]
+    assert [line for line in faults if "is not executable" not in line] == []
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_every_unit_gives_up_what_it_does_not_need(unit: Path) -> None:
+    lines = unit.read_text(encoding="utf-8").splitlines()
+    for line in (
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "CapabilityBoundingSet=",
+        "SystemCallFilter=@system-service",
+    ):
+        assert line in lines
+    assert any(line.startswith("RestrictAddressFamilies=") for line in lines)
+
+
+def test_the_kiosk_has_no_network() -> None:
+    kiosk = next(unit for unit in UNITS if unit.stem == "lastmile-kiosk")
+    assert "RestrictAddressFamilies=AF_UNIX" in kiosk.read_text(encoding="utf-8").splitlines()
