@@ -61,7 +61,7 @@ class TelemetrySettings:
         certificate: PEM certificate of the core; its common name is the core in the broker's ACL.
         key: PEM private key of that certificate.
         lake: Root folder of the lake.
-        connect: Opens a new PostgreSQL connection.
+        connect: Opens a new PostgreSQL connection (`backend_sync.core.database.connect`).
         device_key: Public key (SEC1, 65 bytes) of a device that may send now, else None.
         hpke: Key pair that devices wrap their epoch keys to.
         signer: Signs acknowledgements, `kid` "core".
@@ -133,7 +133,7 @@ class Consumer:
             try:
                 with self._settings.connect() as connection:
                     self._consume_on(connection, stop)
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, DeviceFault) as error:
                 log.warning("database away, trying again: %s", error)
                 stop.wait(RETRY_S)
 
@@ -260,5 +260,5 @@ def _try_flush(settings: TelemetrySettings, ring: KeyRing) -> None:
     try:
         with settings.connect() as connection:
             lake.flush(connection, ring, settings.lake)
-    except (psycopg.OperationalError, OSError) as error:
+    except (psycopg.OperationalError, DeviceFault, OSError) as error:
         log.warning("the lake waits, trying again: %s", error)

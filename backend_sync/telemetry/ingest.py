@@ -203,7 +203,7 @@ class KeyRing:
 
     def __init__(self, hpke: HpkeKeypair) -> None:
         self._hpke = hpke
-        self._cache: OrderedDict[tuple[str, int], EpochKeys] = OrderedDict()
+        self._cache: OrderedDict[bytes, EpochKeys] = OrderedDict()
 
     def learn(self, device: str, epoch: int, start: bytes) -> EpochKeys:
         """Returns algorithm and keys of an epoch from its *verified* start message.
@@ -211,12 +211,13 @@ class KeyRing:
         Raises:
             Refused: The wrapped key does not open, or the algorithm is not allowed.
         """
-        known = self._cache.get((device, epoch))
+        identity = digest_of(start)
+        known = self._cache.get(identity)
         if known is not None:
-            self._cache.move_to_end((device, epoch))
+            self._cache.move_to_end(identity)
             return known
         keys = self._unwrap(device, epoch, start)
-        self._cache[device, epoch] = keys
+        self._cache[identity] = keys
         if len(self._cache) > KEYS_CACHED_MAX:
             self._cache.popitem(last=False)
         return keys

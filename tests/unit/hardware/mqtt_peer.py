@@ -64,9 +64,16 @@ class Peer:
         self._client.publish(topic, message, 1)
         self._answers.get(timeout=ANSWER_S)
 
-    def next(self) -> tuple[str, bytes]:
-        """Returns the next message that arrives."""
-        return self.messages.get(timeout=ANSWER_S)
+    def next(self, wait_s: float = ANSWER_S) -> tuple[str, bytes]:
+        """Returns the next message that arrives.
+
+        Raises:
+            TimeoutError: None arrives.
+        """
+        try:
+            return self.messages.get(timeout=wait_s)
+        except queue.Empty as error:
+            raise TimeoutError("no message arrived") from error
 
 
 def _context(ca: Path, identity: tuple[Path, Path] | None) -> ssl.SSLContext:

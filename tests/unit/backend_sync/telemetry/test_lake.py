@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 DAY_US = 86_400_000_000
 
 
-def store(database: Connection, core: Core, messages: Sequence[Message]) -> list[Stored]:
-    return take_in(database, core.ingest(), ORG, messages, START_US + DAY_US)
+def store(connection: Connection, core: Core, messages: Sequence[Message]) -> list[Stored]:
+    return take_in(connection, core.ingest(), ORG, messages, START_US + DAY_US)
 
 
 def rows(lake: Path, kind: str = "samples") -> list[dict[str, Any]]:
@@ -49,19 +49,18 @@ def rows(lake: Path, kind: str = "samples") -> list[dict[str, Any]]:
     return found
 
 
-def empty(database: Connection) -> None:
-    database.execute(
+def empty(connection: Connection) -> None:
+    connection.execute(
         "TRUNCATE telemetry_streams, telemetry_messages, telemetry_gaps, telemetry_consents,"
         " telemetry_counts, telemetry_files, telemetry_flushes"
     )
-    database.commit()
 
 
 def test_a_batch_becomes_rows_in_long_form(
-    database: Connection, core: Core, box: Box, tmp_path: Path
+    connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
-    store(database, core, box.drive(2))
-    assert flush(database, core.ring, tmp_path) == 2
+    store(connection, core, box.drive(2))
+    assert flush(connection, core.ring, tmp_path) == 2
     found = rows(tmp_path)
     assert len(found) == 18
     spec = signal(SPEED)
@@ -80,28 +79,28 @@ def test_a_batch_becomes_rows_in_long_form(
         "known_us": START_US + DAY_US,
     }
     assert [event["kind"] for event in rows(tmp_path, "events")] == ["harsh-brake"] * 2
-    report = totals(database)
+    report = totals(connection)
     assert (report["frames"], report["samples"], report["events"]) == (200, 18, 2)
     assert report["unflushed"] == 0
 
 
 def test_a_flush_with_nothing_to_do_writes_nothing(
-    database: Connection, core: Core, box: Box, tmp_path: Path
+    connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
-    store(database, core, box.drive(1))
-    flush(database, core.ring, tmp_path)
+    store(connection, core, box.drive(1))
+    flush(connection, core.ring, tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    assert flush(database, core.ring, tmp_path) == 0
+    assert flush(connection, core.ring, tmp_path) == 0
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_files_are_partitioned_by_the_day_of_the_batch(
-    database: Connection, core: Core, box: Box, tmp_path: Path
+    connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
     tomorrow = plaintext(1, start_us=START_US + DAY_US)
     start = box.start()
-    store(database, core, [start, box.batch(1), box.batch(2, tomorrow)])
-    flush(database, core.ring, tmp_path)
+    store(connection, core, [start, box.batch(1), box.batch(2, tomorrow)])
+    flush(connection, core.ring, tmp_path)
     days = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert days == ["day=2023-11-14", "day=2023-11-15"]
     assert (day_of(0), day_of(DAY_US - 1), day_of(DAY_US)) == (
@@ -112,19 +111,19 @@ def test_files_are_partitioned_by_the_day_of_the_batch(
 
 
 def test_without_consent_no_driver_reaches_the_lake(
-    database: Connection, core: Core, box: Box, tmp_path: Path
+    connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
-    store(database, core, [box.start(), box.batch(1, plaintext(1, driver=None))])
-    flush(database, core.ring, tmp_path)
+    store(connection, core, [box.start(), box.batch(1, plaintext(1, driver=None))])
+    flush(connection, core.ring, tmp_path)
     assert {row["driver"] for row in rows(tmp_path) + rows(tmp_path, "events")} == {None}
 
 
 def test_a_trip_summary_becomes_one_row(
-    database: Connection, core: Core, box: Box, tmp_path: Path
+    connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
     summary = {"distance_m": 1200, "ended_us": START_US}
-    store(database, core, [box.start(), box.batch(1, plaintext(1, trip_summary=summary))])
-    flush(database, core.ring, tmp_path)
+    store(connection, core, [box.start(), box.batch(1, plaintext(1, trip_summary=summary))])
+    flush(connection, core.ring, tmp_path)
     (row,) = rows(tmp_path, "trips")
     assert row["summary"] == f'{{"distance_m": 1200, "ended_us": {START_US}}}'
 
@@ -148,17 +147,17 @@ def unknown_signal() -> bytes:
     ],
 )
 def test_a_batch_that_breaks_a_rule_is_quarantined_alone(
-    database: Connection, core: Core, box: Box, tmp_path: Path, poison: bytes
+    connection: Connection, core: Core, box: Box, tmp_path: Path, poison: bytes
 ) -> None:
     start = box.start()
     messages = [start, box.batch(1), box.batch(2, poison), box.batch(3)]
-    (stored,) = store(database, core, messages)
+    (stored,) = store(connection, core, messages)
     assert stored.seq == 3
-    flush(database, core.ring, tmp_path)
+    flush(connection, core.ring, tmp_path)
     assert {row["seq"] for row in rows(tmp_path)} == {1, 3}
-    report = totals(database)
+    report = totals(connection)
     assert (report["quarantined"], report["unflushed"], report["samples"]) == (1, 0, 18)
-    assert flush(database, core.ring, tmp_path) == 0
+    assert flush(connection, core.ring, tmp_path) == 0
 
 
 class Disturbed:
@@ -179,7 +178,7 @@ REAL_FSYNC = os.fsync
 
 @pytest.mark.parametrize("at", range(1, 9))
 def test_a_crash_between_any_two_steps_of_a_flush_neither_loses_nor_doubles(
-    database: Connection,
+    connection: Connection,
     core: Core,
     box: Box,
     tmp_path: Path,
@@ -187,53 +186,53 @@ def test_a_crash_between_any_two_steps_of_a_flush_neither_loses_nor_doubles(
     at: int,
 ) -> None:
     tomorrow = plaintext(9, start_us=START_US + DAY_US)
-    store(database, core, [box.start(), box.batch(1), box.batch(2, tomorrow)])
+    store(connection, core, [box.start(), box.batch(1), box.batch(2, tomorrow)])
     monkeypatch.setattr(os, "fsync", Disturbed(at))
     with pytest.raises(OSError, match="injected"):
-        flush(database, core.ring, tmp_path)
-    flush(database, core.ring, tmp_path)
+        flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring, tmp_path)
     assert [row["seq"] for row in rows(tmp_path)] == [1] * 9 + [2] * 9
     assert len(rows(tmp_path, "events")) == 2
     assert count_lake(tmp_path) == {"samples": 18, "events": 2, "trips": 0, "double": 0}
-    assert totals(database)["samples"] == 18
+    assert totals(connection)["samples"] == 18
 
 
 def test_a_crash_after_the_files_and_before_the_manifest_repeats_the_same_files(
-    database: Connection, core: Core, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, core: Core, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:
         raise OSError(5, "injected")
 
-    store(database, core, box.drive(2))
+    store(connection, core, box.drive(2))
     with monkeypatch.context() as patch, pytest.raises(OSError, match="injected"):
         patch.setattr(lake_module, "_finish", crash)
-        flush(database, core.ring, tmp_path)
+        flush(connection, core.ring, tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     assert before
     box.epoch = 2
-    store(database, core, box.drive(1))
-    flush(database, core.ring, tmp_path)
+    store(connection, core, box.drive(1))
+    flush(connection, core.ring, tmp_path)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     assert before.items() <= after.items()
-    assert count_lake(tmp_path)["samples"] == totals(database)["samples"] == 27
+    assert count_lake(tmp_path)["samples"] == totals(connection)["samples"] == 27
 
 
 def test_two_writers_do_not_flush_at_once(
-    database: Connection, telemetry_dsn: str, core: Core, box: Box, tmp_path: Path
+    connection: Connection, dsn: str, core: Core, box: Box, tmp_path: Path
 ) -> None:
-    store(database, core, box.drive(1))
-    with psycopg.connect(telemetry_dsn) as other:
+    store(connection, core, box.drive(1))
+    with psycopg.connect(dsn) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (lake_module.FLUSH_LOCK,))
         other.commit()
-        assert flush(database, core.ring, tmp_path) == 0
-    assert flush(database, core.ring, tmp_path) == 1
+        assert flush(connection, core.ring, tmp_path) == 0
+    assert flush(connection, core.ring, tmp_path) == 1
 
 
 def test_a_batch_in_two_files_shows_as_double(
-    database: Connection, core: Core, box: Box, tmp_path: Path
+    connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
-    store(database, core, box.drive(1))
-    flush(database, core.ring, tmp_path)
+    store(connection, core, box.drive(1))
+    flush(connection, core.ring, tmp_path)
     (path,) = tmp_path.glob("samples/day=*/*.parquet")
     path.with_name("flush-copy.parquet").write_bytes(path.read_bytes())
     assert count_lake(tmp_path)["double"] == 1
@@ -249,10 +248,10 @@ def test_an_empty_lake_opens_with_the_right_columns(tmp_path: Path) -> None:
 
 
 def test_features_come_from_the_files_of_the_lake(
-    database: Connection, core: Core, box: Box, tmp_path: Path
+    connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
-    store(database, core, box.drive(30))
-    flush(database, core.ring, tmp_path)
+    store(connection, core, box.drive(30))
+    flush(connection, core.ring, tmp_path)
     tables = open_lake(tmp_path)
     speed = signal(SPEED)
     scale = SpeedSignal(speed.id, speed.numerator, speed.denominator)
@@ -269,14 +268,14 @@ def test_features_come_from_the_files_of_the_lake(
 )
 @given(data=st.data())
 def test_any_order_and_repetition_gives_the_same_lake_and_ends_acknowledged(
-    database: Connection,
+    connection: Connection,
     core: Core,
     box: Box,
     tmp_path_factory: pytest.TempPathFactory,
     data: st.DataObject,
 ) -> None:
     """Messages come in any order, some twice, in any grouping, with flushes in between."""
-    empty(database)
+    empty(connection)
     box.heads.clear()
     count = 5
     messages = box.drive(count)
@@ -287,12 +286,12 @@ def test_any_order_and_repetition_gives_the_same_lake_and_ends_acknowledged(
     last: dict[int, Stored] = {}
     while order:
         size = data.draw(st.integers(1, len(order)))
-        for stored in take_in(database, ingest, ORG, order[:size], START_US):
+        for stored in take_in(connection, ingest, ORG, order[:size], START_US):
             last[stored.epoch] = stored
         order = order[size:]
         if data.draw(st.booleans()):
-            flush(database, core.ring, lake)
-    flush(database, core.ring, lake)
+            flush(connection, core.ring, lake)
+    flush(connection, core.ring, lake)
     assert last == {1: Stored("box-1", 1, count + 1, box.heads[count + 1])}
     found = [(row["seq"], row["time_us"]) for row in rows(lake)]
     assert found == [
@@ -301,4 +300,4 @@ def test_any_order_and_repetition_gives_the_same_lake_and_ends_acknowledged(
         for i in range(9)
     ]
     assert len(rows(lake, "events")) == count
-    assert totals(database)["epochs_verified"] == 1
+    assert totals(connection)["epochs_verified"] == 1

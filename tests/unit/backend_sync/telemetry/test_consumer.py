@@ -1,0 +1,189 @@
+"""Claims about the whole chain from a device's MQTT session to the lake, with a real broker."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from backend_sync.telemetry.consumer import TelemetrySettings, run
+from backend_sync.telemetry.report import count_lake, totals
+from edge.keys import FileIdentity, open_evidence, verifier
+from edge.ports import Instant
+from hardware.drivers.broker import BrokerFiles, RunningBroker, find_mosquitto, start_broker
+from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box, Core
+from tests.unit.hardware.mqtt_peer import Peer
+from tests.unit.hardware.pki import Pki
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+DOWN = f"lastmile/v1/{ORG}/box-1/down"
+RESEND_S = 0.3
+KINDS = [
+    pytest.param(
+        "mosquitto",
+        marks=pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed"),
+    ),
+    "amqtt",
+]
+
+
+class StoppedClock:
+    """A clock that always shows the same instant."""
+
+    def now(self) -> Instant:
+        return Instant(START_US, "00" * 8, 0)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def broker(
+    pki: Pki, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[RunningBroker]:
+    files = BrokerFiles(tmp_path_factory.mktemp("broker"), pki.ca, *pki.issue("broker"))
+    with start_broker(files, request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(
+    broker: RunningBroker,
+    pki: Pki,
+    core: Core,
+    dsn: str,
+    connection: psycopg.Connection[Any],
+    tmp_path: Path,
+) -> TelemetrySettings:
+    certificate, key = pki.issue("core")
+    return TelemetrySettings(
+        org=ORG,
+        host=broker.host,
+        port=broker.port,
+        ca=pki.ca,
+        certificate=certificate,
+        key=key,
+        lake=tmp_path / "lake",
+        connect=lambda: psycopg.connect(dsn),
+        device_key=core.devices.get,
+        hpke=core.hpke,
+        signer=FileIdentity.create(tmp_path / "core.pem", "core"),
+        clock=StoppedClock(),
+        shared=broker.shared,
+        flush_interval_s=0.05,
+    )
+
+
+@contextmanager
+def running(settings: TelemetrySettings) -> Iterator[None]:
+    """Runs the consumer in a thread, as the core does, and ends it in good order."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(settings, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def session(broker: RunningBroker, pki: Pki) -> Iterator[Peer]:
+    """The MQTT session of box-1, subscribed to its downlink."""
+    with Peer((broker.host, broker.port), pki.ca, pki.issue("box-1"), "box-1") as peer:
+        assert peer.subscribe(DOWN)
+        yield peer
+
+
+def acknowledged(
+    session: Peer, settings: TelemetrySettings, resend: Callable[[], None], seq: int
+) -> dict[str, Any]:
+    """Reads signed acknowledgements until one covers `seq`, sending again as a box would."""
+    verify = verifier(settings.signer.public_bytes)  # type: ignore[attr-defined]
+    while True:
+        try:
+            topic, message = session.next(RESEND_S)
+        except TimeoutError:
+            resend()
+            continue
+        record = open_evidence(message, verify, topic, "core")
+        if record["seq"] >= seq:
+            return record
+
+
+def test_what_a_box_sends_is_acknowledged_with_a_signature_and_reaches_the_lake(
+    settings: TelemetrySettings,
+    session: Peer,
+    box: Box,
+    connection: psycopg.Connection[Any],
+) -> None:
+    messages = box.drive(20)
+
+    def send() -> None:
+        for topic, message in messages:
+            session.publish(topic, message)
+
+    with running(settings):
+        send()
+        record = acknowledged(session, settings, send, 21)
+    assert record == {
+        "type": "stored",
+        "device": "box-1",
+        "epoch": 1,
+        "seq": 21,
+        "head": box.heads[21],
+    }
+    assert count_lake(settings.lake) == {"samples": 180, "events": 20, "trips": 0, "double": 0}
+    report = totals(connection)
+    assert (report["batches"], report["lost"], report["unflushed"]) == (20, 0, 0)
+
+
+def test_a_core_that_was_away_stores_what_is_sent_again_and_nothing_twice(
+    settings: TelemetrySettings,
+    session: Peer,
+    box: Box,
+    connection: psycopg.Connection[Any],
+) -> None:
+    messages = box.drive(6)
+
+    def send() -> None:
+        for topic, message in messages:
+            session.publish(topic, message)
+
+    for topic, message in messages[:3]:
+        session.publish(topic, message)
+    for _ in range(2):
+        with running(settings):
+            send()
+            acknowledged(session, settings, send, 7)
+    assert count_lake(settings.lake)["samples"] == 54
+    assert totals(connection)["messages"] == 8
+
+
+def test_a_refused_message_is_counted_and_does_not_stop_the_next(
+    settings: TelemetrySettings,
+    session: Peer,
+    box: Box,
+    connection: psycopg.Connection[Any],
+) -> None:
+    start, batch, _ = box.drive(1)
+
+    def send() -> None:
+        session.publish(*start)
+        session.publish(box.topic, b"\xff nonsense")
+        session.publish(box.topic, batch[1][:-1] + bytes([batch[1][-1] ^ 1]))
+        session.publish(*batch)
+
+    with running(settings):
+        send()
+        acknowledged(session, settings, send, 1)
+    reasons = totals(connection)["rejected"]
+    assert set(reasons) == {"malformed", "tampered"}
