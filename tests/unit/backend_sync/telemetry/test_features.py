@@ -21,6 +21,7 @@ from backend_sync.telemetry.features import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 NOON_US = 1_700_020_800_000_000  # 2023-11-15 12:00 in China
 LATER_US = NOON_US + 1_000 * HOUR_US
 SPEED = SpeedSignal(signal=7, numerator=1, denominator=10)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[Any]
     Message = tuple[str, bytes]
 
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 DAY_US = 86_400_000_000
 
 

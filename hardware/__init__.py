@@ -1,0 +1,1 @@
+"""HARDWARE: fulfils `edge.ports` with drivers, simulators and the technician's tools."""

@@ -1,0 +1,1 @@
+"""The technician's room: self-test, identity, certificate, configuration of a box or kiosk."""

@@ -1,0 +1,164 @@
+"""The processes of one story: started, watched, killed on purpose, and always gone at the end.
+
+Place in the flow: beneath the demo and the end-to-end tests; it knows processes and files, not
+banking.
+
+* Every process runs the real command line that a deployment runs, in a session of its own.
+* `close` leaves no process behind, whatever happened before; what it had to kill it names.
+* A process that ends early takes the story down with the last lines of its own log.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from edge.errors import DeviceFault, LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+POLL_S = 0.05
+GRACE_S = 10.0
+LOG_TAIL_LINES = 12
+
+
+@dataclass(slots=True)
+class World:
+    """A folder, the processes that work in it, and their logs.
+
+    Attributes:
+        directory: Where everything of this story lives.
+        environment: Extra environment of every process.
+    """
+
+    directory: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str, module: str, *arguments: str) -> None:
+        """Starts `python -m module arguments` in the background under a name of ours.
+
+        Raises:
+            LocalError: A process of that name is still running.
+        """
+        if self.alive(name):
+            raise LocalError(f"{name} runs already; stop it first.", "story-running")
+        log = self.log_path(name).open("ab")
+        with log:
+            self._running[name] = subprocess.Popen(
+                self._command(module, arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment},
+                start_new_session=True,
+            )
+
+    def call(self, module: str, *arguments: str, timeout_s: float = 120.0) -> str:
+        """Runs a command to its end and returns what it printed.
+
+        Raises:
+            DeviceFault: It ended with anything but 0; the text carries what it said.
+        """
+        result = subprocess.run(
+            self._command(module, arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env={**os.environ, **self.environment},
+            check=False,
+        )
+        if result.returncode != 0:
+            said = (result.stderr or result.stdout).strip()
+            line = " ".join((module, *arguments))
+            raise DeviceFault(f"`{line}` ended with {result.returncode}:\n{said}", "story-call")
+        return result.stdout
+
+    def alive(self, name: str) -> bool:
+        """Says whether the named process runs now."""
+        process = self._running.get(name)
+        return process is not None and process.poll() is None
+
+    def finish(self, name: str, timeout_s: float) -> int:
+        """Waits for the named process to end by itself and returns its exit code."""
+        process = self._running[name]
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            said = self.tail(name)
+            raise DeviceFault(f"{name} did not end in {timeout_s:.0f} s:\n{said}", "story") from None
+
+    def stop(self, name: str) -> None:
+        """Asks the named process to end (SIGTERM), and makes sure that it does."""
+        process = self._running.pop(name, None)
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._kill_group(process)
+
+    def kill(self, name: str) -> None:
+        """Kills the named process as a power cut would: SIGKILL, no farewell."""
+        process = self._running.pop(name)
+        process.send_signal(signal.SIGKILL)
+        process.wait(GRACE_S)
+
+    def wait_until(self, claim: str, true: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Waits until something observable is true.
+
+        Raises:
+            DeviceFault: Time ran out, or a process of the story ended with an error meanwhile.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            self._raise_if_failed()
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"--- {name}\n{self.tail(name)}" for name in self._running)
+                raise DeviceFault(f"Not true after {timeout_s:.0f} s: {claim}\n{logs}", "story")
+            select.select([], [], [], POLL_S)
+
+    def tail(self, name: str) -> str:
+        """Returns the last lines that the named process logged."""
+        path = self.log_path(name)
+        if not path.exists():
+            return ""
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-LOG_TAIL_LINES:])
+
+    def log_path(self, name: str) -> Path:
+        """Names the log file of a process."""
+        folder = self.directory / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.log"
+
+    def close(self) -> None:
+        """Ends every process that is still there, last started first."""
+        for name in reversed(list(self._running)):
+            self.stop(name)
+
+    def _command(self, module: str, arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", module, *arguments]
+
+    def _raise_if_failed(self) -> None:
+        for name, process in self._running.items():
+            code = process.poll()
+            if code not in (None, 0):
+                raise DeviceFault(f"{name} ended with {code}:\n{self.tail(name)}", "story-ended")
+
+    def _kill_group(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        process.wait(GRACE_S)
