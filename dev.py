@@ -57,6 +57,7 @@ DEPLOYMENTS = ("gateway", "kiosk", "core")
 LINT_AT_ONCE = 2
 PROGRESS_S = 10.0
 TAIL_LINES = 15
+CLEAR_LINE = "\r\x1b[K"
 
 
 class SetupError(Exception):
@@ -228,10 +229,11 @@ def _show_progress(lines: Iterator[str], total: int) -> str:
         tail.append(line)
         count += line.startswith("Collecting ")
         if live and line.startswith("Collecting "):
-            print(f"\r  fetching {count} of {total}: {line.split()[1]:<40}", end="", flush=True)
+            name = line.split()[1].partition("==")[0]
+            print(f"{CLEAR_LINE}  fetching {count} of {total}: {name}", end="", flush=True)
         elif line.startswith("Installing collected") or time.monotonic() - told >= PROGRESS_S:
             told = time.monotonic()
-            print(f"{chr(13) if live else ''}  fetched {count} of {total}{'':<40}", flush=True)
+            print(f"{CLEAR_LINE if live else ''}  fetched {count} of {total}", flush=True)
     return "".join(tail)
 
 
