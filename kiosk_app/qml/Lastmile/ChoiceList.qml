@@ -1,0 +1,82 @@
+// At most five choices, one under the other, each a whole-width target.
+pragma ComponentBehavior: Bound
+import QtQuick
+import QtQuick.Templates as T
+
+Column {
+    id: list
+
+    required property var side
+
+    spacing: Theme.gap
+
+    Repeater {
+        model: list.side.choices
+
+        T.AbstractButton {
+            id: choice
+
+            required property var modelData
+            readonly property bool detailed: modelData.detail !== ""
+
+            objectName: "choice_" + modelData.id
+            width: list.width
+            implicitHeight: Math.max(Theme.target, words.implicitHeight + 2 * Theme.mm(3))
+            text: modelData.text
+            Accessible.name: detailed ? modelData.text + ", " + modelData.detail : modelData.text
+            onClicked: list.side.choose(modelData.id)
+
+            background: Rectangle {
+                radius: Theme.radius
+                color: choice.down ? Theme.pressedPlain : Theme.surface
+                border.width: choice.activeFocus ? 4 * Theme.line : 2 * Theme.line
+                border.color: choice.activeFocus ? Theme.ink : Theme.brand
+
+                Rectangle {
+                    width: Theme.mm(2.4)
+                    height: parent.height
+                    radius: Theme.radius
+                    color: Theme.brand
+                }
+            }
+            contentItem: Item {
+                Column {
+                    id: words
+
+                    anchors.verticalCenter: parent.verticalCenter
+                    anchors.left: parent.left
+                    anchors.leftMargin: Theme.mm(8)
+                    anchors.right: arrow.left
+                    anchors.rightMargin: Theme.gap
+
+                    Label {
+                        width: parent.width
+                        text: choice.text
+                        font.pixelSize: Theme.large
+                        font.bold: true
+                        Accessible.ignored: true
+                    }
+                    Label {
+                        width: parent.width
+                        visible: choice.detailed
+                        text: choice.modelData.detail
+                        font.pixelSize: Theme.small
+                        color: Theme.muted
+                        Accessible.ignored: true
+                    }
+                }
+                Label {
+                    id: arrow
+
+                    anchors.right: parent.right
+                    anchors.rightMargin: Theme.mm(5)
+                    anchors.verticalCenter: parent.verticalCenter
+                    text: "›"
+                    font.pixelSize: Theme.title
+                    color: Theme.brand
+                    Accessible.ignored: true
+                }
+            }
+        }
+    }
+}

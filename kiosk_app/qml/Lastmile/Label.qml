@@ -1,0 +1,12 @@
+// Text as the counter shows it: plain (a name can never become mark-up), wrapped, never elided.
+import QtQuick
+
+Text {
+    color: Theme.ink
+    font.family: Theme.family
+    font.pixelSize: Theme.body
+    textFormat: Text.PlainText
+    wrapMode: Text.Wrap
+    Accessible.role: Accessible.StaticText
+    Accessible.name: text
+}

@@ -1,0 +1,69 @@
+// The last receipt as the printer has it, on the operator's side, with a way to print it again.
+import QtQuick
+
+Item {
+    id: receipt
+
+    required property var side
+    required property string text
+    readonly property bool shown: text !== ""
+
+    visible: shown
+
+    Rectangle {
+        id: sheet
+
+        width: parent.width
+        anchors.top: parent.top
+        anchors.bottom: again.top
+        anchors.bottomMargin: Theme.gap
+        color: Theme.surface
+        border.width: Theme.line
+        border.color: Theme.hairline
+        clip: true
+
+        Label {
+            id: heading
+
+            x: Theme.mm(5)
+            y: Theme.mm(3)
+            text: qsTr("最近一张凭条")
+            font.pixelSize: Theme.small
+            font.bold: true
+            color: Theme.muted
+        }
+        Flickable {
+            id: roll
+
+            anchors.fill: parent
+            anchors.margins: Theme.mm(5)
+            anchors.topMargin: heading.height + Theme.mm(5)
+            contentWidth: width
+            contentHeight: slip.implicitHeight
+            interactive: contentHeight > height
+            clip: true
+
+            Label {
+                id: slip
+
+                objectName: "receipt_text"
+                width: roll.width
+                text: receipt.text
+                font.family: Theme.monospace
+                font.pixelSize: Theme.small
+                fontSizeMode: Text.HorizontalFit
+                minimumPixelSize: Theme.small
+                wrapMode: Text.WrapAnywhere
+            }
+        }
+    }
+    ActionButton {
+        id: again
+
+        objectName: "button_reprint"
+        anchors.bottom: parent.bottom
+        width: parent.width
+        text: qsTr("补打凭条")
+        onClicked: receipt.side.reprint()
+    }
+}
