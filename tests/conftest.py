@@ -2,8 +2,9 @@
 
 Place in the flow: pytest reads this first.
 
-* `real_data` is a fixture and a marker: a test that asks for the fixture must carry the marker.
+* `real_data` is a fixture and a marker: a test that asks for the fixture carries the marker.
 * Recordings are read where they lie and never copied into the repository.
+* What was skipped for lack of recordings is counted at the end, so that nobody takes it for passed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_QUICK_BACKEND", "software")
 
+NO_RECORDINGS = "no recordings; set LASTMILE_REAL_DATA to their folder"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -30,13 +32,21 @@ def real_data_folder() -> Path | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips tests of real data, visibly, where the data is absent."""
-    if real_data_folder() is not None:
-        return
-    skip = pytest.mark.skip(reason="no recordings: set LASTMILE_REAL_DATA to their folder")
+    """Marks tests that ask for recordings, and skips them, visibly, where there are none."""
+    absent = real_data_folder() is None
     for item in items:
-        if item.get_closest_marker("real_data"):
-            item.add_marker(skip)
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_data")
+        if absent and item.get_closest_marker("real_data"):
+            item.add_marker(pytest.mark.skip(reason=NO_RECORDINGS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Counts the tests that real recordings would have run."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum("real_data" in report.keywords for report in skipped)
+    if count:
+        terminalreporter.write_line(f"{count} tests of real data skipped: {NO_RECORDINGS}")
 
 
 @pytest.fixture(scope="session")
@@ -44,5 +54,5 @@ def real_data() -> Path:
     """The folder of real recordings (SOURCES.md lists them); skips where it is absent."""
     folder = real_data_folder()
     if folder is None:
-        pytest.skip("no recordings: set LASTMILE_REAL_DATA to their folder")
+        pytest.skip(NO_RECORDINGS)
     return folder
