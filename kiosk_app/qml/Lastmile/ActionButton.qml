@@ -16,8 +16,8 @@ T.AbstractButton {
     background: Rectangle {
         radius: Theme.radius
         color: !button.enabled ? Theme.disabled : button.filled ? button.tone : button.down ? Theme.pressedPlain : Theme.surface
-        border.width: button.activeFocus ? 4 * Theme.line : 2 * Theme.line
-        border.color: !button.enabled ? Theme.hairline : button.activeFocus ? Theme.ink : button.tone
+        border.width: button.visualFocus ? 4 * Theme.line : 2 * Theme.line
+        border.color: !button.enabled ? Theme.hairline : button.visualFocus ? Theme.ink : button.tone
 
         Rectangle {
             anchors.fill: parent

@@ -1,12 +1,15 @@
-// At most five choices, one under the other, each a whole-width target.
+// At most five choices, one under the other, or in two columns where there is room for them.
 pragma ComponentBehavior: Bound
 import QtQuick
 import QtQuick.Templates as T
 
-Column {
+Grid {
     id: list
 
     required property var side
+    readonly property real columnWidth: (width - (columns - 1) * spacing) / columns
+
+    columns: width >= Theme.mm(190) && side.choices.length > 3 ? 2 : 1
 
     spacing: Theme.gap
 
@@ -20,8 +23,8 @@ Column {
             readonly property bool detailed: modelData.detail !== ""
 
             objectName: "choice_" + modelData.id
-            width: list.width
-            implicitHeight: Math.max(Theme.target, words.implicitHeight + 2 * Theme.mm(3))
+            width: list.columnWidth
+            implicitHeight: Math.max(Theme.target, words.implicitHeight + 2 * Theme.mm(1.4))
             text: modelData.text
             Accessible.name: detailed ? modelData.text + ", " + modelData.detail : modelData.text
             onClicked: list.side.choose(modelData.id)
@@ -29,8 +32,8 @@ Column {
             background: Rectangle {
                 radius: Theme.radius
                 color: choice.down ? Theme.pressedPlain : Theme.surface
-                border.width: choice.activeFocus ? 4 * Theme.line : 2 * Theme.line
-                border.color: choice.activeFocus ? Theme.ink : Theme.brand
+                border.width: choice.visualFocus ? 4 * Theme.line : 2 * Theme.line
+                border.color: choice.visualFocus ? Theme.ink : Theme.brand
 
                 Rectangle {
                     width: Theme.mm(2.4)
@@ -42,6 +45,8 @@ Column {
             contentItem: Item {
                 Column {
                     id: words
+
+                    spacing: -Theme.mm(1.2)
 
                     anchors.verticalCenter: parent.verticalCenter
                     anchors.left: parent.left

@@ -21,7 +21,7 @@ Column {
 
     Rectangle {
         width: parent.width
-        height: Theme.mm(20)
+        height: Theme.mm(22)
         radius: Theme.radius
         color: Theme.surface
         border.width: 2 * Theme.line
@@ -47,7 +47,7 @@ Column {
             anchors.verticalCenter: parent.verticalCenter
             text: entry.grouped(entry.typed)
             horizontalAlignment: Text.AlignRight
-            font.pixelSize: Theme.huge
+            font.pixelSize: Theme.pt(40)
             font.bold: true
             fontSizeMode: Text.HorizontalFit
             minimumPixelSize: Theme.large

@@ -56,20 +56,20 @@ Item {
             startX: scene.w * 0.3
             startY: scene.h
             PathCubic {
-                x: scene.w * 0.735; y: scene.h * 0.555
-                control1X: scene.w * 0.42; control1Y: scene.h * 0.76
-                control2X: scene.w * 0.74; control2Y: scene.h * 0.74
+                x: scene.w * 0.735; y: scene.h * 0.625
+                control1X: scene.w * 0.42; control1Y: scene.h * 0.78
+                control2X: scene.w * 0.74; control2Y: scene.h * 0.76
             }
-            PathLine { x: scene.w * 0.745; y: scene.h * 0.555 }
+            PathLine { x: scene.w * 0.747; y: scene.h * 0.625 }
             PathCubic {
                 x: scene.w * 0.42; y: scene.h
-                control1X: scene.w * 0.79; control1Y: scene.h * 0.76
-                control2X: scene.w * 0.52; control2Y: scene.h * 0.8
+                control1X: scene.w * 0.785; control1Y: scene.h * 0.78
+                control2X: scene.w * 0.52; control2Y: scene.h * 0.82
             }
         }
     }
     Repeater {
-        model: [[0.755, 0.5, 1], [0.8, 0.475, 0.8], [0.705, 0.495, 0.7]]
+        model: [[0.76, 0.628, 1], [0.83, 0.618, 0.8], [0.675, 0.622, 0.75]]
 
         Item {
             id: house
@@ -78,7 +78,7 @@ Item {
             readonly property real s: scene.h * 0.1 * modelData[2]
 
             x: scene.w * modelData[0]
-            y: scene.h * modelData[1] - s * 0.3
+            y: scene.h * modelData[1] - s * 0.62
 
             Shape {
                 ShapePath {

@@ -6,6 +6,8 @@ T.AbstractButton {
     id: key
 
     property bool strong: false
+    // Figures are large; words such as 清除 are smaller, so that they keep to one line.
+    readonly property bool worded: text.length > 1 && text !== "00"
     readonly property color ground: !enabled ? Theme.disabled : strong ? (down ? Theme.brandDeep : Theme.brand) : (down ? Theme.pressedPlain : Theme.surface)
 
     implicitWidth: Theme.target
@@ -15,13 +17,14 @@ T.AbstractButton {
     background: Rectangle {
         radius: Theme.radius
         color: key.ground
-        border.width: key.activeFocus ? 3 * Theme.line : Theme.line
-        border.color: key.activeFocus ? Theme.ink : key.strong ? Theme.brandDeep : Theme.hairline
+        border.width: key.visualFocus ? 3 * Theme.line : Theme.line
+        border.color: key.visualFocus ? Theme.ink : key.strong ? Theme.brandDeep : Theme.hairline
     }
     contentItem: Label {
         text: key.text
-        font.pixelSize: key.text.length > 2 ? Theme.body : Theme.title
+        font.pixelSize: !key.worded ? Theme.title : key.height > key.width ? Theme.large : Theme.body
         font.bold: true
+        wrapMode: Text.NoWrap
         horizontalAlignment: Text.AlignHCenter
         verticalAlignment: Text.AlignVCenter
         color: !key.enabled ? Theme.disabledText : key.strong ? Theme.brandText : Theme.ink

@@ -52,8 +52,10 @@ Item {
                 font.family: Theme.monospace
                 font.pixelSize: Theme.small
                 fontSizeMode: Text.HorizontalFit
-                minimumPixelSize: Theme.small
-                wrapMode: Text.WrapAnywhere
+                // Paper of 80 mm has 48 columns; better small than broken.
+                minimumPixelSize: Theme.pt(12)
+                lineHeight: 0.82
+                wrapMode: Text.NoWrap
             }
         }
     }

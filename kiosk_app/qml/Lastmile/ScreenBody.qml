@@ -13,7 +13,7 @@ Item {
     readonly property bool typing: side.field.kind === "amount" || side.field.kind === "digits"
     readonly property bool moneyShown: side.money.digits !== undefined
     readonly property bool panelled: typing || moneyShown || slip.shown
-    readonly property real panelWidth: portrait ? width : !panelled ? 0 : typing ? pad.implicitWidth : Theme.mm(112)
+    readonly property real panelWidth: portrait ? width : !panelled ? 0 : typing ? pad.implicitWidth : moneyShown ? Theme.mm(112) : Theme.mm(120)
     readonly property real gutter: panelled ? Theme.mm(8) : 0
 
     Connections {

@@ -24,7 +24,7 @@ Rectangle {
 
         x: Theme.margin
         anchors.verticalCenter: parent.verticalCenter
-        visible: !bar.full
+        visible: x + implicitWidth + Theme.gap <= cells.x
         text: qsTr("助农金融服务点")
         font.pixelSize: Theme.large
         font.bold: true
@@ -32,6 +32,8 @@ Rectangle {
         color: Theme.brandText
     }
     Row {
+        id: cells
+
         anchors.right: language.left
         anchors.rightMargin: Theme.mm(4)
         anchors.verticalCenter: parent.verticalCenter
@@ -82,7 +84,7 @@ Rectangle {
         anchors.right: parent.right
         anchors.rightMargin: Theme.mm(2)
         anchors.verticalCenter: parent.verticalCenter
-        implicitWidth: Theme.mm(26)
+        implicitWidth: Theme.mm(31)
         text: bar.status.language === "en" ? "中文" : "English"
         Accessible.name: bar.status.language === "en" ? "切换到中文" : "Switch to English"
         onClicked: bar.side.toggleLanguage()
