@@ -13,13 +13,13 @@ class Button(msgspec.Struct, frozen=True):
 
     Attributes:
         id: Comes back as `press`.
-        style: `primary`, `plain` or `danger`.
+        role: `primary`, `plain` or `danger`; QML draws by it.
     """
 
     id: str
     text: str
     enabled: bool
-    style: str
+    role: str
 
 
 class Choice(msgspec.Struct, frozen=True):
