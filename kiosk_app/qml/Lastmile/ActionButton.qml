@@ -1,4 +1,4 @@
-// A button that moves the service on, back or out; its role gives the colour.
+// A button that moves the service on, back or out; its kind gives the colour.
 import QtQuick
 import QtQuick.Templates as T
 
