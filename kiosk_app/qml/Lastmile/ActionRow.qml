@@ -6,8 +6,8 @@ Item {
     id: row
 
     required property var side
-    readonly property var others: side.buttons.filter(button => button.style !== "primary")
-    readonly property var primary: side.buttons.filter(button => button.style === "primary")
+    readonly property var others: side.buttons.filter(button => button.role !== "primary")
+    readonly property var primary: side.buttons.filter(button => button.role === "primary")
 
     implicitHeight: Theme.target
 
@@ -22,7 +22,7 @@ Item {
 
                 objectName: "button_" + modelData.id
                 text: modelData.text
-                kind: modelData.style
+                kind: modelData.role
                 enabled: modelData.enabled
                 onClicked: row.side.press(modelData.id)
             }
