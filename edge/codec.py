@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 try:
     import zlib
+
+    HAS_ZLIB = True
 except ImportError:  # MicroPython has `deflate` and `io` in its place
-    zlib = None  # type: ignore[assignment]
+    HAS_ZLIB = False
 
 ITEMS_MAX = 65536
 DEPTH_MAX = 16
@@ -70,36 +72,41 @@ def _write(out: bytearray, value: object, depth: int) -> None:
         raise LocalError("A value is nested too deep to encode.", "codec-encode")
     if value is None:
         out += NULL
-    elif value is True:
-        out += TRUE
-    elif value is False:
-        out += FALSE
+    elif isinstance(value, bool):
+        out += TRUE if value else FALSE
     elif isinstance(value, int):
         _write_integer(out, value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
-        _write_head(out, BYTES, len(value))
-        out += value
+        _write_octets(out, BYTES, bytes(value))
     elif isinstance(value, str):
-        text = _utf8(value)
-        _write_head(out, TEXT, len(text))
-        out += text
-    elif isinstance(value, (list, tuple)):
-        _write_head(out, ARRAY, len(value))
-        for item in value:
-            _write(out, item, depth + 1)
+        _write_octets(out, TEXT, _utf8(value))
     elif isinstance(value, dict):
         _write_map(out, value, depth + 1)
     else:
-        raise LocalError(
-            "A value of type " + type(value).__name__ + " cannot be encoded.", "codec-encode"
-        )
+        _write_array(out, value, depth + 1)
+
+
+def _write_octets(out: bytearray, major: int, value: bytes) -> None:
+    _write_head(out, major, len(value))
+    out += value
+
+
+def _write_array(out: bytearray, value: object, depth: int) -> None:
+    if not isinstance(value, (list, tuple)):
+        name = type(value).__name__
+        raise LocalError("A value of type " + name + " cannot be encoded.", "codec-encode")
+    _write_head(out, ARRAY, len(value))
+    for item in value:
+        _write(out, item, depth)
 
 
 def _utf8(text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeError:
-        raise LocalError("A text with a lone surrogate cannot be encoded.", "codec-encode") from None
+        raise LocalError(
+            "A text with a lone surrogate cannot be encoded.", "codec-encode"
+        ) from None
 
 
 def _write_integer(out: bytearray, value: int) -> None:
@@ -121,8 +128,8 @@ def _write_map(out: bytearray, value: dict, depth: int) -> None:  # type: ignore
         pairs.append((bytes(head), key))
     pairs.sort(key=lambda pair: pair[0])
     _write_head(out, MAP, len(pairs))
-    for head, key in pairs:
-        out += head
+    for spelled, key in pairs:
+        out += spelled
         _write(out, value[key], depth)
 
 
@@ -140,7 +147,7 @@ def _write_head(out: bytearray, major: int, argument: int) -> None:
 
 
 # ------------------------------------------------------------------ decode
-def decode(data: bytes, *, items_max: int = ITEMS_MAX, depth_max: int = DEPTH_MAX) -> "Any":
+def decode(data: bytes, *, items_max: int = ITEMS_MAX, depth_max: int = DEPTH_MAX) -> "Any":  # noqa: ANN401 - outside data, the caller checks it
     """Decodes exactly one value that fills `data`.
 
     Args:
@@ -252,7 +259,7 @@ def _simple(major: int, argument: int) -> object:
 # ------------------------------------------------------------------ deflate
 def deflate(data: bytes) -> bytes:
     """Compresses to raw DEFLATE (RFC 1951)."""
-    if zlib is None:
+    if not HAS_ZLIB:
         return _deflate_micro(data)
     worker = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW_BITS)
     return worker.compress(data) + worker.flush()
@@ -268,7 +275,7 @@ def inflate(data: bytes, limit_bytes: int) -> bytes:
     Raises:
         CodecError: The stream is damaged, cut short, followed by more, or expands past the limit.
     """
-    if zlib is None:
+    if not HAS_ZLIB:
         return _inflate_micro(data, limit_bytes)
     worker = zlib.decompressobj(WINDOW_BITS)
     try:
@@ -283,9 +290,9 @@ def inflate(data: bytes, limit_bytes: int) -> bytes:
 
 
 def _deflate_micro(data: bytes) -> bytes:  # pragma: no cover - runs on MicroPython alone
-    import deflate as micro  # type: ignore[import-not-found]
     import io
 
+    micro = __import__("deflate")
     target = io.BytesIO()
     with micro.DeflateIO(target, micro.RAW, 10) as stream:
         stream.write(data)
@@ -293,9 +300,9 @@ def _deflate_micro(data: bytes) -> bytes:  # pragma: no cover - runs on MicroPyt
 
 
 def _inflate_micro(data: bytes, limit_bytes: int) -> bytes:  # pragma: no cover - as above
-    import deflate as micro
     import io
 
+    micro = __import__("deflate")
     try:
         with micro.DeflateIO(io.BytesIO(data), micro.RAW, 15) as stream:
             result = stream.read(limit_bytes + 1)

@@ -29,5 +29,5 @@ class PeerError(LastmileError):
     """They broke a rule: hostile or damaged bytes, a forged signature, a gap, a replay."""
 
 
-class DeviceFault(LastmileError):
+class DeviceFault(LastmileError):  # noqa: N818 - the word that DESIGN uses
     """The world failed: disk full, bus off, printer without paper, cable unplugged."""

@@ -80,9 +80,7 @@ def read_encrypt0(message: bytes) -> "tuple[int, bytes, int]":
     return header[ALG], header[KID], int.from_bytes(header[PARTIAL_IV], "big")
 
 
-def open_encrypt0(
-    message: bytes, suite: "Aead", keys: "tuple[bytes, bytes]", aad: bytes
-) -> bytes:
+def open_encrypt0(message: bytes, suite: "Aead", keys: "tuple[bytes, bytes]", aad: bytes) -> bytes:
     """Opens a message.
 
     Args:

@@ -1,0 +1,240 @@
+"""The sealed stream of one device: epochs with keys of their own, a hash chain, signed ends.
+
+Place in the flow: batch → **epochs** (seal, chain, count) → outbox → publisher.
+
+Theory of operation. An epoch begins with a random chain key that is wrapped to the backend and
+signed by the device. Its messages are numbered 1, 2, 3 ... and chained:
+
+    h0 = SHA-256(epoch start)      hn = SHA-256(hn-1 ‖ message n)
+    close {epoch, count, head} stands at count + 1 and makes the whole epoch evidence
+
+* Keys live in memory alone. A process that starts again begins a new epoch, and closes the one it
+  left open from what is on disk: so the disk of a stolen box opens nothing, and no number is ever
+  used twice under one key, whatever was lost in a power cut (docs/adr/0004).
+* The number of an epoch and its signed start are on disk no later than its first message, in the
+  same transaction, and so before anything of it can be sent.
+* A number that was sealed and then rolled back is not used again: the stream begins a new epoch.
+* A new epoch every hour of use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.keys import CHAIN_KEY_BYTES, ratchet, sign_evidence, wrap_chain_key
+from edge.outbox import PRIORITY_EVIDENCE, PRIORITY_START, Message
+from edge.seal import epoch_kid, seal_encrypt0
+from edge.suites import A256GCM, suite_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge.outbox import Dropped, Outbox
+    from edge.ports import Clock, Instant, Randomness, Signer
+    from edge.store import Store
+    from edge.suites import Aead
+
+EPOCH_US_MAX: Final = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPorts:
+    """What a stream is made of.
+
+    Attributes:
+        signer: The device's identity.
+        backend_public: The core's HPKE key, 65 bytes.
+        clock: Reads the present.
+        randomness: Makes chain keys.
+        topic: The device's uplink; it is authenticated with every message.
+    """
+
+    signer: Signer
+    backend_public: bytes
+    clock: Clock
+    randomness: Randomness
+    topic: str
+
+
+@dataclass(slots=True)
+class _Live:
+    """The epoch under way; gone with the process."""
+
+    epoch: int
+    keys: tuple[bytes, bytes]
+    since_us: int
+    sealed: int = 0
+
+
+class SealedStream:
+    """Seals batches and signs evidence into the outbox.
+
+    Args:
+        store: The outbox's store.
+        outbox: Takes every message.
+        ports: Who signs, for whom, and when.
+        alg: COSE algorithm id of the device's policy.
+    """
+
+    def __init__(
+        self, store: Store, outbox: Outbox, ports: StreamPorts, alg: int = A256GCM
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._ports = ports
+        self._suite: Aead = suite_of(alg)
+        self._live: _Live | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, or 0."""
+        return self._live.epoch if self._live else 0
+
+    def begin(self) -> int:
+        """Closes what was left open and begins a new epoch; returns its number.
+
+        Raises:
+            DeviceFault: The disk is full or failing; no epoch is under way then.
+        """
+        self._live = None
+        now = self._ports.clock.now()
+        chain_key = self._ports.randomness.token(CHAIN_KEY_BYTES)
+        with self._store.transaction():
+            self._close_open()
+            epoch = self._next_epoch()
+            self._put_start(epoch, chain_key, now)
+        _, keys = ratchet(chain_key, self._suite)
+        self._live = _Live(epoch, keys, now.monotonic_us)
+        return epoch
+
+    def seal(self, plaintext: bytes, priority: int) -> int:
+        """Seals a batch as the next message and returns its number in the epoch.
+
+        Begins a new epoch first when none is under way, the hour is over, or the last number was
+        rolled back.
+
+        Raises:
+            DeviceFault: The disk or the outbox is full; nothing was kept.
+        """
+        with self._store.transaction():
+            live, count, head = self._current()
+            seq = count + 1
+            live.sealed = seq
+            kid = epoch_kid(self._ports.signer.kid, live.epoch)
+            aad = self._ports.topic.encode()
+            sealed = seal_encrypt0(self._suite, live.keys, kid, seq, plaintext, aad)
+            self._keep(Message(live.epoch, seq, sealed), priority, head)
+        return seq
+
+    def state(self, record: Mapping[str, Any], priority: int = PRIORITY_EVIDENCE) -> int:
+        """Signs a record into the chain, as the next message; returns its number in the epoch.
+
+        Args:
+            record: With its `type`; device, epoch and seq are added.
+            priority: Of the outbox.
+
+        Raises:
+            DeviceFault: The disk or the outbox is full; nothing was kept.
+        """
+        with self._store.transaction():
+            live, count, head = self._current()
+            seq = count + 1
+            live.sealed = seq
+            place = {"device": self._ports.signer.kid, "epoch": live.epoch, "seq": seq}
+            message = self._sign({**record, **place})
+            self._keep(Message(live.epoch, seq, message), priority, head)
+        return seq
+
+    def close(self) -> None:
+        """Signs the end of the epoch under way; the next seal begins another.
+
+        Raises:
+            DeviceFault: The disk or the outbox is full; it is closed at the next start.
+        """
+        self._live = None
+        with self._store.transaction():
+            self._close_open()
+
+    # ------------------------------------------------------------ inside
+    def _current(self) -> tuple[_Live, int, bytes]:
+        live = self._live
+        row = self._row(live.epoch) if live else None
+        old = live and self._ports.clock.now().monotonic_us - live.since_us >= EPOCH_US_MAX
+        if live is None or row is None or row["closed"] or old or row["count"] < live.sealed:
+            self.begin()
+            live = self._live
+            assert live is not None
+            row = self._row(live.epoch)
+        assert row is not None
+        return live, int(row["count"]), bytes(row["head"])
+
+    def _row(self, epoch: int) -> dict[str, Any] | None:
+        return self._store.row(
+            "SELECT count, head, closed FROM outbox_epochs WHERE epoch = ?", (epoch,)
+        )
+
+    def _next_epoch(self) -> int:
+        row = self._store.row("SELECT coalesce(max(epoch), 0) + 1 AS epoch FROM outbox_epochs")
+        assert row is not None
+        return int(row["epoch"])
+
+    def _put_start(self, epoch: int, chain_key: bytes, now: Instant) -> None:
+        device = self._ports.signer.kid
+        record = {
+            "type": "epoch-start",
+            "device": device,
+            "epoch": epoch,
+            "alg": self._suite.alg,
+            "wrap": wrap_chain_key(self._ports.backend_public, chain_key, device, epoch),
+            "start_us": now.wall_us,
+            "boot": now.boot_id,
+            "mono_us": now.monotonic_us,
+        }
+        start = self._sign(record)
+        head = hashlib.sha256(start).digest()
+        self._store.execute("INSERT INTO outbox_epochs (epoch, head) VALUES (?, ?)", (epoch, head))
+        self._tell_gaps(self._outbox.put(Message(epoch, 0, start), PRIORITY_START, head))
+
+    def _close_open(self) -> None:
+        rows = self._store.rows(
+            "SELECT epoch, count, head FROM outbox_epochs WHERE closed = 0 ORDER BY epoch"
+        )
+        for row in rows:
+            epoch, count, head = row["epoch"], row["count"], bytes(row["head"])
+            record = {
+                "type": "epoch-close",
+                "device": self._ports.signer.kid,
+                "epoch": epoch,
+                "count": count,
+                "head": head,
+            }
+            self._keep(Message(epoch, count + 1, self._sign(record)), PRIORITY_EVIDENCE, head)
+            self._store.execute("UPDATE outbox_epochs SET closed = 1 WHERE epoch = ?", (epoch,))
+
+    def _keep(self, message: Message, priority: int, before: bytes) -> None:
+        """Chains a message and hands it to the outbox."""
+        head = hashlib.sha256(before + message.payload).digest()
+        self._store.execute(
+            "UPDATE outbox_epochs SET count = ?, head = ? WHERE epoch = ?",
+            (message.seq, head, message.epoch),
+        )
+        self._tell_gaps(self._outbox.put(message, priority, head))
+
+    def _tell_gaps(self, dropped: Sequence[Dropped]) -> None:
+        """Signs for what had to make room; neighbouring losses become one gap."""
+        for each in dropped:
+            first = self._outbox.gap_before(each.epoch, each.seq) or each.seq
+            record = {
+                "type": "gap",
+                "device": self._ports.signer.kid,
+                "epoch": each.epoch,
+                "first": first,
+                "last": each.seq,
+                "head": each.head,
+            }
+            self._outbox.keep_gap(Message(each.epoch, each.seq, self._sign(record)), first)
+
+    def _sign(self, record: Mapping[str, Any]) -> bytes:
+        return sign_evidence(self._ports.signer, record, self._ports.topic)
