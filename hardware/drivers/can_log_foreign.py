@@ -1,0 +1,159 @@
+"""Reads ASC, BLF and MF4 recordings through python-can, and turns its failures into ours.
+
+Place in the flow: a recording → python-can (asammdf for MF4) → **can_log_foreign** → `can_log`.
+
+* python-can and asammdf raise whatever their parsing meets on damaged bytes; all of it ends here.
+* A recording that fails before its first frame is a `DeviceFault`; one that fails later gives what
+  was whole, and `unreadable-rest` counts that something is missing.
+* Times are microseconds UTC: the date line of an ASC is read as UTC on every machine.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from edge.errors import DeviceFault
+from edge.ports import EXTENDED_ID
+from hardware.drivers.can_log_candump import Columns
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import can
+    from can.io.generic import MessageReader
+
+CHUNK_FRAMES: Final = 4_096
+TIME_US_MAX: Final = 4_102_444_800_000_000  # 2100-01-01
+
+# What python-can 4.6, asammdf 8.8 and the XML and zlib readers below them raise on damaged files.
+FOREIGN_ERRORS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read_foreign(path: Path, kind: str, skipped: Counter[str]) -> Iterator[Columns]:
+    """Yields the frames of a recording, `CHUNK_FRAMES` at a time.
+
+    Args:
+        path: The recording.
+        kind: `asc`, `blf` or `mf4`.
+        skipped: Counts what is passed over, by reason.
+
+    Raises:
+        DeviceFault: The file does not open, or fails before its first frame.
+    """
+    reader = _open(path, kind)
+    try:
+        if kind == "blf" and getattr(reader, "file_size", 0) > path.stat().st_size:
+            skipped["truncated-file"] += 1
+        yield from _chunks(path, kind, _frames(reader, kind, skipped), skipped)
+    finally:
+        reader.stop()
+
+
+def _open(path: Path, kind: str) -> MessageReader:
+    from can.exceptions import CanError
+
+    errors = (*FOREIGN_ERRORS, CanError, *_mdf_errors(kind))
+    try:
+        return _reader(path, kind)
+    except errors as error:
+        raise _unreadable(path, kind, error) from error
+
+
+def _reader(path: Path, kind: str) -> MessageReader:
+    from can.io.asc import ASCReader
+    from can.io.blf import BLFReader
+    from can.io.mf4 import MF4Reader
+
+    if kind == "asc":
+        return ASCReader(path, relative_timestamp=False)
+    return BLFReader(path) if kind == "blf" else MF4Reader(path)
+
+
+def _mdf_errors(kind: str) -> tuple[type[Exception], ...]:
+    if kind != "mf4":
+        return ()
+    from asammdf.blocks.utils import MdfException
+
+    return (MdfException,)
+
+
+def _unreadable(path: Path, kind: str, error: BaseException) -> DeviceFault:
+    reason = str(error).strip() or type(error).__name__
+    return DeviceFault(
+        f"{path.name} cannot be read as {kind.upper()} ({reason}); copy it again from the logger.",
+        "log-unreadable",
+    )
+
+
+def _frames(
+    reader: MessageReader, kind: str, skipped: Counter[str]
+) -> Iterator[tuple[int, int, bytes]]:
+    """Yields (time, id, payload); the microseconds are UTC."""
+    for message in reader:
+        reason = _reason_to_skip(message)
+        if reason:
+            skipped[reason] += 1
+            continue
+        seconds = message.timestamp
+        if kind == "asc":
+            # python-can took the date line for local time; UTC is what it is on our boxes.
+            seconds += time.localtime(getattr(reader, "start_time", 0.0)).tm_gmtoff
+        time_us = round(seconds * 1_000_000)
+        if not 0 <= time_us <= TIME_US_MAX:
+            skipped["damaged-time"] += 1
+            continue
+        flag = EXTENDED_ID if message.is_extended_id else 0
+        yield time_us, message.arbitration_id | flag, bytes(message.data)
+
+
+def _reason_to_skip(message: can.Message) -> str:
+    if message.is_error_frame:
+        return "error-frame"
+    return "remote-frame" if message.is_remote_frame else ""
+
+
+def _chunks(
+    path: Path, kind: str, frames: Iterator[tuple[int, int, bytes]], skipped: Counter[str]
+) -> Iterator[Columns]:
+    from can.exceptions import CanError
+
+    columns, any_frame = Columns([], [], []), False
+    errors = (*FOREIGN_ERRORS, CanError, *_mdf_errors(kind))
+    while True:
+        try:
+            frame = next(frames, None)
+        except errors as error:
+            if not any_frame:
+                raise _unreadable(path, kind, error) from error
+            skipped["unreadable-rest"] += 1
+            frame = None
+        if frame is None:
+            break
+        any_frame = True
+        for column, value in zip(columns, frame, strict=True):
+            column.append(value)  # type: ignore[arg-type] # the columns stand in the frame's order
+        if len(columns.ids) >= CHUNK_FRAMES:
+            yield columns
+            columns = Columns([], [], [])
+    if columns.ids:
+        yield columns
