@@ -5,16 +5,18 @@ Place in the flow: contact → **link** ══ core.
 * Both ends show certificates; what an answer says is still checked by its signature elsewhere.
 * Whatever keeps bytes from travelling (no route, TLS, a portal's login page, a half-open line) is
   one thing to the caller: `Unreachable`, try again later.
+* The route is what agent.toml says: proxies that the environment names are not used, a redirect is
+  not followed, and nothing is decompressed on the way.
 """
 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 
-from edge.errors import DeviceFault
+from edge.errors import DeviceFault, LocalError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +38,22 @@ class Link:
         url: Root address of the core.
         context: What `make_context` returned.
         timeout_s: Longest silence within one request.
+
+    Raises:
+        LocalError: The address is none, or not https.
     """
 
     def __init__(self, url: str, context: ssl.SSLContext, timeout_s: float) -> None:
-        self._client = httpx.Client(base_url=url, verify=context, timeout=timeout_s)
+        try:
+            self._client = httpx.Client(
+                base_url=url, verify=context, timeout=timeout_s, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise LocalError(f"[core] url is no address ({error}); correct it.", "url") from error
+        if self._client.base_url.scheme != "https":
+            raise LocalError("[core] url must begin with https://; correct it.", "url")
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,18 +65,19 @@ class Link:
         Raises:
             Unreachable: No answer, or one that is longer than allowed.
         """
-        headers = {"Content-Type": COSE}
+        headers = {"Content-Type": COSE, "Accept-Encoding": "identity"}
         parts: list[bytes] = []
         size = 0
         try:
             with self._client.stream("POST", path, content=body, headers=headers) as response:
-                for part in response.iter_bytes():
+                for part in response.iter_raw():
                     parts.append(part)
                     size += len(part)
                     if size > answer_bytes_max:
                         raise Unreachable("The answer is too long; it is not from the core.")
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
-            raise Unreachable(f"The core does not answer: {error or type(error).__name__}.") from error
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"The core does not answer ({reason}).") from error
         return b"".join(parts)
 
 
