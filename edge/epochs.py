@@ -10,7 +10,7 @@ signed by the device. Its messages are numbered 1, 2, 3 ... and chained:
 
 * Keys live in memory alone. A process that starts again begins a new epoch, and closes the one it
   left open from what is on disk: so the disk of a stolen box opens nothing, and no number is ever
-  used twice under one key, whatever was lost in a power cut (docs/adr/0004).
+  used twice under one key, whatever was lost in a power cut (ADR 0004).
 * The number of an epoch and its signed start are on disk no later than its first message, in the
   same transaction, and so before anything of it can be sent.
 * A number that was sealed and then rolled back is not used again: the stream begins a new epoch.
