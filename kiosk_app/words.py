@@ -94,9 +94,12 @@ CODES: Final[Mapping[str, Sentence]] = {
         "设备故障，请检查电源和连线后重试。", "The device failed; check its power and cable, then try again.",
         "设备故障，请稍候。", "The device failed; one moment please.",
     ),
-    "card-unread": _both(
+    "card-unreadable": _both(
         "没有读到身份证，请让客户重新放置后重试。", "No ID card was read; have it put down again and retry.",
         "请重新放置身份证。", "Please put your ID card down again.", "warning",
+    ),
+    "pin-cancelled": _both(
+        "客户取消了密码输入。", "The customer cancelled the PIN.", "已取消密码输入。", "The PIN was cancelled.", "info",
     ),
     "wrong-pin": _both(
         "密码未通过，请客户重新输入。", "The PIN was not right; the customer may try again.",
