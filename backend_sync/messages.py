@@ -280,6 +280,9 @@ def open_pages(message: bytes, verify: Verify, device: str, nonce: bytes) -> Pag
     """Verifies and reads the answer to a downlink request.
 
     Args:
+        message: At most `ANSWER_BYTES_MAX` bytes.
+        verify: Checks against the core's key.
+        device: Who asked.
         nonce: That of the request; another one means an old answer.
 
     Raises:
@@ -339,7 +342,9 @@ def _page(fields: _Fields) -> dict[str, Any]:
 
 
 def _is_pair(each: object) -> bool:
-    return isinstance(each, list) and len(each) == len(("key", "value")) and isinstance(each[0], str)
+    return (
+        isinstance(each, list) and len(each) == len(("key", "value")) and isinstance(each[0], str)
+    )
 
 
 # ------------------------------------------------------------------ reading outside bytes

@@ -81,6 +81,4 @@ def _explain(status: int, error: Exception) -> tuple[str, str]:
 
 def _respond(reply: Reply) -> Response[bytes]:
     headers = {"Retry-After": str(RETRY_AFTER_S)} if reply.status == UNAVAILABLE else {}
-    return Response(
-        reply.body, status_code=reply.status, media_type=COSE, headers=headers
-    )
+    return Response(reply.body, status_code=reply.status, media_type=COSE, headers=headers)

@@ -14,25 +14,35 @@ Place in the flow: api → **accept** → journal tables, queue → post.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from backend_sync.core.exceptions import Raised, raise_exceptions
-from backend_sync.core.registry import Device, find_device
-from backend_sync.messages import FRAME_BYTES_MAX, Answer, Frame, Position, claimed_sender, open_frame
+from backend_sync.core.registry import DEVICE, Device, find_device
+from backend_sync.messages import (
+    FRAME_BYTES_MAX,
+    NUMBER_MAX,
+    Answer,
+    Frame,
+    Position,
+    claimed_sender,
+    open_frame,
+)
 from backend_sync.protocol import Judgement, Linked, judge_frame, start_of
 from edge.errors import PeerError
 from edge.journal import decode_entry, op_id
 from edge.keys import verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from backend_sync.core.database import Connection
 
 POST_CHANNEL: Final = "lastmile_post"
 FORKS_KEPT_MAX: Final = 1_000
+KIND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ def accept_frame(connection: Connection, device: str, message: bytes, now_us: in
         connection: Outside of a transaction.
         device: The device that the path names.
         message: The body, unverified.
+        now_us: The present, microseconds UTC.
 
     Returns:
         What to sign and send back: `received`, `gap` or `fork`.
@@ -64,10 +75,13 @@ def accept_frame(connection: Connection, device: str, message: bytes, now_us: in
     frame = open_frame(message, verifier(sender.public_key), device)
     with connection.transaction():
         state = _lock_device(connection, device)
+        if state == "retired":
+            raise _unknown_device()
         head = _read_head(connection, frame)
         judgement = judge_frame(frame, head, _read_hashes(connection, frame, head))
         if judgement.verdict == "fork" or state == "quarantined":
-            return _keep_fork(connection, frame, judgement, message, now_us)
+            _keep_fork(connection, frame, judgement.seq or frame.first, message, now_us)
+            return Answer("fork", head)
         if judgement.verdict == "accept":
             _store(connection, frame, judgement, now_us)
     return Answer("gap" if judgement.verdict == "gap" else "received", judgement.head)
@@ -81,10 +95,14 @@ def authenticate(connection: Connection, device: str, message: bytes) -> Device:
     """
     if claimed_sender(message, FRAME_BYTES_MAX) != device:
         raise PeerError("The message is not from the device that its path names.", "wrong-device")
-    found = find_device(connection, device)
+    found = find_device(connection, device) if DEVICE.fullmatch(device) else None
     if found is None or found.state == "retired":
-        raise PeerError("This device is not registered here. Provision it first.", "unknown-device")
+        raise _unknown_device()
     return found
+
+
+def _unknown_device() -> PeerError:
+    return PeerError("This device is not registered here. Provision it first.", "unknown-device")
 
 
 def _lock_device(connection: Connection, device: str) -> str:
@@ -150,15 +168,18 @@ def _file(frame: Frame, linked: Linked) -> Filed:
     number = UUID(op_id(frame.device, frame.epoch, linked.seq))
     try:
         entry = decode_entry(linked.entry)
-        if (entry["device"], entry["epoch"], entry["seq"]) != (
-            frame.device,
-            frame.epoch,
-            linked.seq,
-        ):
-            raise PeerError("The entry says it stands elsewhere.", "entry-place")
+        _require_fileable(entry, Position(frame.epoch, linked.seq, linked.hash), frame.device)
     except PeerError as error:
         return Filed(linked, number, "POISON", error.code, 0)
     return Filed(linked, number, entry["class"], entry["kind"], entry["counter"])
+
+
+def _require_fileable(entry: Mapping[str, Any], place: Position, device: str) -> None:
+    """Refuses what no row can hold, so that one entry never keeps a frame from being stored."""
+    if (entry["device"], entry["epoch"], entry["seq"]) != (device, place.epoch, place.seq):
+        raise PeerError("The entry says it stands elsewhere.", "entry-place")
+    if not KIND.fullmatch(entry["kind"]) or not 0 <= entry["counter"] <= NUMBER_MAX:
+        raise PeerError("The entry's kind or counter is out of range.", "entry-range")
 
 
 def _insert(connection: Connection, frame: Frame, filed: Sequence[Filed], now_us: int) -> None:
@@ -194,11 +215,8 @@ def _suspicions(frame: Frame, counters: Sequence[int], before: int) -> list[Rais
     return found
 
 
-def _keep_fork(
-    connection: Connection, frame: Frame, judgement: Judgement, message: bytes, now_us: int
-) -> Answer:
+def _keep_fork(connection: Connection, frame: Frame, seq: int, message: bytes, now_us: int) -> None:
     """Keeps the contradicting frame; that of a quarantined device is kept whatever it says."""
-    seq = judgement.seq or frame.first
     connection.execute(
         "INSERT INTO journal_forks (device, digest, epoch, seq, frame, received_us) "
         "SELECT %s, %s, %s, %s, %s, %s "
@@ -214,4 +232,3 @@ def _keep_fork(
     )
     raised = Raised("fork", frame.device, frame.device, f"Two journals from entry {seq} on.")
     raise_exceptions(connection, [raised], now_us)
-    return Answer("fork", judgement.head)

@@ -59,7 +59,11 @@ def publish_catalogue(
     """Signs a manifest for a kiosk and sends it and its documents down.
 
     Args:
+        connection: Outside of a transaction.
+        signer: The catalogue's own identity.
+        kiosk: Whom it is for.
         documents: Service id → exact bytes; together they are all that the kiosk will offer.
+        now_us: The present, microseconds UTC.
         days: How long the manifest is valid.
 
     Returns:

@@ -31,6 +31,7 @@ def answer_request(
         connection: Outside of a transaction.
         device: The device that the path names.
         message: The body, unverified.
+        now_us: The present, microseconds UTC.
         next_contact_s: When a device with nothing under way should call again.
 
     Raises:
@@ -39,9 +40,7 @@ def answer_request(
     sender = authenticate(connection, device, message)
     request = open_request(message, verifier(sender.public_key), device)
     release_expired(connection, device, request.journal, now_us)
-    connection.execute(
-        "UPDATE devices SET contact_us = %s WHERE device = %s", [now_us, device]
-    )
+    connection.execute("UPDATE devices SET contact_us = %s WHERE device = %s", [now_us, device])
     waits = _waits(connection, device)
     pages, more = read_pages(connection, device, request.cursors, now_us)
     return Pages(pages, request.nonce, now_us, SOON_S if waits else next_contact_s, more)

@@ -12,7 +12,6 @@ api → agent → mirror.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from psycopg.rows import class_row
 
 from edge.codec import decode, encode
 from edge.errors import LocalError
+from edge.mirror import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,9 +32,8 @@ SCOPES: Final = (
     "hotlist",
 )  # fmt: skip
 ANSWER_VALUE_BYTES_MAX: Final = 4 * 1_048_576
-SCOPE_VALUE_BYTES_MAX: Final = 16 * 1_048_576
-PAIR: Final = b"\x82"
-"""CBOR head of an array of two, [key, value]."""
+SCOPE_BYTES_MAX: Final = 7 * 1_048_576
+"""A scope is never split, and what does not deflate must still fit in `ANSWER_BYTES_MAX`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,9 @@ def read_pages(
 
     Args:
         connection: Outside of a transaction.
+        device: Whose pages.
         cursors: Scope → last cursor the device has applied; absent means none.
+        now_us: The present, microseconds UTC.
 
     Returns:
         The pages, and whether more scopes wait for another request.
@@ -121,21 +122,13 @@ def read_pages(
         with connection.transaction():
             for scope in _scopes_of(connection, device):
                 page, size = _page(connection, device, scope, cursors.get(scope, 0), now_us)
-                if pages and weight + size > ANSWER_VALUE_BYTES_MAX:
+                if weight and weight + size > ANSWER_VALUE_BYTES_MAX:
                     return pages, True
                 pages.append(page)
                 weight += size
     finally:
         connection.set_isolation_level(None)
     return pages, False
-
-
-def checksum(pairs: Iterable[tuple[str, bytes]]) -> bytes:
-    """Returns SHA-256 over the sorted encodings of [key, value]; values come encoded."""
-    digest = hashlib.sha256()
-    for pair in sorted(PAIR + encode(key) + value for key, value in pairs):
-        digest.update(pair)
-    return digest.digest()
 
 
 def _scopes_of(connection: Connection, device: str) -> list[str]:
@@ -173,7 +166,7 @@ def _read_scope(connection: Connection, device: str, scope: str) -> tuple[int, S
             "WHERE device = %s AND scope = %s ORDER BY version, key",
             [device, scope],
         ).fetchall()
-    if sum(len(each.value or b"") for each in items) > SCOPE_VALUE_BYTES_MAX:
+    if sum(len(each.key) + len(each.value or b"") for each in items) > SCOPE_BYTES_MAX:
         raise LocalError(
             f"Scope {scope} of {device} is larger than one answer; assign fewer customers to it.",
             "scope-size",

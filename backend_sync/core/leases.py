@@ -6,8 +6,8 @@ and back: post asks `judge_withdrawal` before it spends a lease.
 * A lease *is* a pending transfer, customer → drawer of one kiosk, plus a signed document. What is
   reserved cannot be spent twice: an offline overdraft is impossible by construction.
 * The customer's PIN verifier goes along, sealed to the kiosk's PIN pad: nobody else can try PINs.
-* It is released only when it has expired *and* the kiosk's journal past that instant has arrived
-  whole; cash paid out under it can then no longer be under way.
+* It is released only an hour after it expired *and* when the kiosk's journal past that instant has
+  arrived whole; cash paid out under it can then no longer be under way.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ ARGON2_MEMORY_KIB: Final = 19_456
 """OWASP password storage cheat sheet, Argon2id minimum; a pad answers in about 30 ms."""
 
 PIN_DIGITS: Final = 6
+RELEASE_AFTER_US: Final = 3_600_000_000
+"""A kiosk's clock may be slow, and its last request under way: an hour covers both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,7 @@ def seal_stored_pin(core: HpkeKeypair, customer: str, pin: str, salt: bytes) -> 
     return hpke_seal(core.public_bytes, encode(record), STORED_PIN_INFO)
 
 
-def grant_lease(
-    connection: Connection, signer: Signer, core: HpkeKeypair, terms: Terms
-) -> bytes:
+def grant_lease(connection: Connection, signer: Signer, core: HpkeKeypair, terms: Terms) -> bytes:
     """Reserves the money, signs the lease and sends it down; the same lease again is the same.
 
     Returns:
@@ -206,7 +206,10 @@ def release_expired(
     """Gives back what is left of a kiosk's expired leases, once its journal has arrived whole.
 
     Args:
+        connection: Outside of a transaction.
+        device: The kiosk.
         journal: Where the kiosk's journal stands, by a signed request made after the expiry.
+        now_us: The present, microseconds UTC.
 
     Returns:
         The leases that were released.
@@ -215,7 +218,7 @@ def release_expired(
         due = connection.execute(
             "SELECT lease FROM leases WHERE device = %s AND released_us IS NULL "
             "AND expires_us < %s ORDER BY lease",
-            [device, now_us],
+            [device, now_us - RELEASE_AFTER_US],
         ).fetchall()
         names = [str(lease) for (lease,) in due]
         if not names or not _has_arrived(connection, device, journal):
@@ -226,13 +229,9 @@ def release_expired(
     return [each.lease for each in freed]
 
 
-def _release(
-    connection: Connection, device: str, freed: Sequence[LeaseState], now_us: int
-) -> None:
+def _release(connection: Connection, device: str, freed: Sequence[LeaseState], now_us: int) -> None:
     orders = [
-        Transfer(
-            derived_id("expire", each.lease), "expire", pending=UUID(each.lease), code="lease"
-        )
+        Transfer(derived_id("expire", each.lease), "expire", pending=UUID(each.lease), code="lease")
         for each in freed
     ]
     # A lease that was spent to the last fen refuses the expiry: there is nothing to give back.

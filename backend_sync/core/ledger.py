@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from psycopg.rows import class_row
 
@@ -33,6 +32,7 @@ from edge.errors import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from backend_sync.core.database import Connection
 

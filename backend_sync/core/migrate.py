@@ -57,7 +57,9 @@ def read_migrations(directory: Path = SCHEMA) -> list[Migration]:
     for path in sorted(directory.glob("*.sql")):
         match = NAME.fullmatch(path.name)
         if match is None or int(match[1]) in found:
-            raise LocalError(f"{path.name} needs a name NNN_words.sql, with a new NNN.", "migration")
+            raise LocalError(
+                f"{path.name} needs a name NNN_words.sql, with a new NNN.", "migration-name"
+            )
         found[int(match[1])] = Migration(int(match[1]), path.name, path.read_text("utf-8"))
     return [found[number] for number in sorted(found)]
 

@@ -57,6 +57,7 @@ PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 WITHDRAWAL: Final = "cash-withdrawal"
 AMOUNT_FEN_MAX: Final = 10**13
 UNBOOKED: Final = "unbooked: "
+ID_MAX: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,9 @@ def plan_entries(
     """Plans every entry in order, counting the uses of each lease as it goes.
 
     Args:
+        queued: The entries.
+        claims: What each of them claims, by operation.
+        leases: The leases that they name, under lock.
         refused: What the ledger has refused already, and why; these go to suspense.
     """
     uses: Counter[str] = Counter()
@@ -158,8 +162,13 @@ def read_withdrawal(queued: Queued) -> Withdrawal | None:
     fen = body.get("amount_fen")
     if not isinstance(fen, int) or isinstance(fen, bool) or not 0 < fen <= AMOUNT_FEN_MAX:
         return None
-    lease, account, customer = (each if isinstance(each, str) else "" for each in texts)
+    lease, account, customer = (each if _is_id(each) else "" for each in texts)
     return Withdrawal(lease, account, customer, queued.device, fen, entry["wall_us"])
+
+
+def _is_id(value: object) -> bool:
+    """No row holds a NUL, and no id of ours is longer: such a text names nothing."""
+    return isinstance(value, str) and len(value) <= ID_MAX and "\0" not in value
 
 
 def _plan(queued: Queued, claim: Withdrawal | None, lease: LeaseState | None) -> Plan:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import IsolationLevel
 
-from edge.errors import PeerError
 from edge.journal import decode_entry
 
 if TYPE_CHECKING:

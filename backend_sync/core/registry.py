@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from backend_sync.core.database import Connection
 
 MASK: Final = "*"
+DEVICE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Also the rule for customer ids; the schema has it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +75,29 @@ class Customer:
 def add_device(
     connection: Connection, device: str, kind: str, public_key: bytes, certificate: str, now_us: int
 ) -> None:
-    """Registers a device; a kiosk gets a cash drawer account.
+    """Registers a device, or renews its certificate; a kiosk gets a cash drawer account.
 
     Raises:
-        LocalError: The name is taken by a device with another key.
+        LocalError: The name is taken by a device with another key, or the key by another device.
     """
+    require_id(device)
     with connection.transaction():
         connection.execute(
             "INSERT INTO devices (device, kind, public_key, certificate, added_us) "
-            "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (device) DO NOTHING",
+            "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [device, kind, public_key, certificate, now_us],
         )
         found = find_device(connection, device)
         if found is None or (found.kind, found.public_key) != (kind, public_key):
             raise LocalError(
-                f"{device} is registered with another key. Give the new device a new name.",
+                f"{device} is registered with another key, or this key under another name. "
+                "Give the new device a new name and a new key.",
                 "device-taken",
             )
+        connection.execute(
+            "UPDATE devices SET certificate = %s WHERE device = %s AND certificate <> %s",
+            [certificate, device, certificate],
+        )
         if kind == "kiosk":
             open_drawer(connection, device)
             publish(connection, drawer_items(connection, [device], now_us))
@@ -120,14 +129,20 @@ def add_customer(
     """Registers a customer, opens the account, and tells the kiosks that serve them.
 
     Args:
+        connection: Outside of a transaction.
+        customer: Whom; a PIN that is registered already stays as it is.
+        kiosks: Which kiosks serve them offline.
         opening_fen: Deposit to open with; booked once, however often this is repeated.
+        now_us: The present, microseconds UTC.
 
     Returns:
         The name of the account.
 
     Raises:
-        LocalError: The name, or the ID number, belongs to another customer.
+        LocalError: The name, or the ID number, belongs to another customer, or no such kiosk.
     """
+    require_id(customer.customer)
+    _require_kiosks(connection, kiosks)
     with connection.transaction():
         connection.execute(
             "INSERT INTO customers (customer, name, id_key, large_type, sealed_pin, added_us) "
@@ -176,6 +191,14 @@ def find_device(connection: Connection, device: str) -> Device | None:
         ).fetchone()
 
 
+def find_certificate(connection: Connection, device: str) -> str:
+    """Returns the PEM chain of a device; empty when there is none."""
+    row = connection.execute(
+        "SELECT certificate FROM devices WHERE device = %s", [device]
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
 def find_pad(connection: Connection, device: str) -> Pad | None:
     """Returns the PIN pad of a kiosk, or None."""
     with connection.cursor(row_factory=class_row(Pad)) as cursor:
@@ -192,6 +215,19 @@ def find_customer(connection: Connection, customer: str) -> Customer | None:
             "WHERE customer = %s",
             [customer],
         ).fetchone()
+
+
+def require_id(name: str) -> str:
+    """Refuses a name that devices and customers cannot have.
+
+    Raises:
+        LocalError: It says which are possible.
+    """
+    if DEVICE.fullmatch(name) is None:
+        raise LocalError(
+            f"{name!r} is no id: use 1 to 64 letters, digits, dots, dashes and underscores.", "id"
+        )
+    return name
 
 
 def id_key(lookup_key: bytes, id_number: str) -> str:
@@ -235,14 +271,24 @@ def drawer_items(connection: Connection, kiosks: Sequence[str], now_us: int) -> 
     held = read_holdings(connection, [drawer_account(kiosk) for kiosk in kiosks])
     cash = {each.account: -each.balance_fen for each in held}
     return [
-        Item(kiosk, "drawer", kiosk, {"balance_fen": cash[drawer_account(kiosk)], "as_of_us": now_us})
+        Item(
+            kiosk,
+            "drawer",
+            kiosk,
+            {"balance_fen": cash[drawer_account(kiosk)], "as_of_us": now_us},
+        )
         for kiosk in sorted(set(kiosks))
     ]
 
 
-def _assign(
-    connection: Connection, customer: Customer, kiosks: Sequence[str], now_us: int
-) -> None:
+def _require_kiosks(connection: Connection, kiosks: Sequence[str]) -> None:
+    for kiosk in kiosks:
+        device = find_device(connection, kiosk)
+        if device is None or device.kind != "kiosk":
+            raise LocalError(f"{kiosk} is not a registered kiosk; add it first.", "kiosk-unknown")
+
+
+def _assign(connection: Connection, customer: Customer, kiosks: Sequence[str], now_us: int) -> None:
     connection.execute(
         "INSERT INTO kiosk_customers (device, customer) SELECT unnest(%s::text[]), %s "
         "ON CONFLICT DO NOTHING",

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from backend_sync.credit.points import PointsTable
 from edge.errors import PeerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backend_sync.credit.consent import Consent
+    from backend_sync.credit.points import PointsTable
 
 RECORD_VERSION = 1
 

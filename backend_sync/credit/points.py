@@ -152,7 +152,8 @@ def _check_features(raw: _Document) -> None:
         raise LocalError("known_features_min exceeds the number of features.", "points-known")
     for feature in raw.features:
         _check_edges(feature)
-        if not all(each.zh and each.en for each in (feature, feature.missing, *feature.bins)):
+        texts: list[Feature | Missing | Bin] = [feature, feature.missing, *feature.bins]
+        if not all(each.zh and each.en for each in texts):
             raise LocalError(f"{feature.name} lacks a Chinese or English text.", "points-text")
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as mqtt
 import psycopg
+from paho.mqtt.enums import CallbackAPIVersion
 
 from backend_sync.telemetry import lake
 from backend_sync.telemetry.ingest import Ingest, KeyRing, down_topic
@@ -171,7 +172,7 @@ class Consumer:
     def _store(
         self, connection: psycopg.Connection[Any], arrivals: list[mqtt.MQTTMessage]
     ) -> list[Stored]:
-        pairs = [(arrival.topic, arrival.payload) for arrival in arrivals]
+        pairs = [(arrival.topic, bytes(arrival.payload)) for arrival in arrivals]
         now_us = self._settings.clock.now().wall_us
         return take_in(connection, self._ingest, self._settings.org, pairs, now_us)
 
@@ -191,7 +192,7 @@ class Consumer:
     def _make_client(self) -> mqtt.Client:
         settings = self._settings
         client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2,
+            CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
             clean_session=True,
             manual_ack=True,
@@ -203,7 +204,7 @@ class Consumer:
         client.on_message = self._on_message
         return client
 
-    def _on_connect(self, client: mqtt.Client, *event: Any) -> None:
+    def _on_connect(self, client: mqtt.Client, *event: Any) -> None:  # noqa: ANN401 - paho's
         reason = event[2]
         if reason.is_failure:
             log.error("broker refuses the core: %s", reason)
@@ -213,7 +214,7 @@ class Consumer:
         client.subscribe(group + uplinks, QOS)
         log.info("listening on %s", group + uplinks)
 
-    def _on_connect_fail(self, *_event: Any) -> None:
+    def _on_connect_fail(self, *_event: object) -> None:
         place = f"{self._settings.host}:{self._settings.port}"
         log.warning("broker %s cannot be reached or refuses our certificate, trying again", place)
 

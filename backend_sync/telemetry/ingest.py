@@ -64,7 +64,7 @@ REASONS: Final = (
 )
 
 
-class Refused(PeerError):
+class Refused(PeerError):  # noqa: N818 - a verdict, spoken of as such everywhere
     """A message that the core does not take; `code` is one of `REASONS`."""
 
 
@@ -186,7 +186,7 @@ def _number(record: Mapping[str, Any], name: str, low: int, high: int) -> int:
 
 def _head(record: Mapping[str, Any]) -> bytes:
     value = record.get("head")
-    if not isinstance(value, bytes) or len(value) != 32:  # noqa: PLR2004 - SHA-256
+    if not isinstance(value, bytes) or len(value) != 32:
         raise Refused("head must be 32 bytes.", "malformed")
     return value
 

@@ -16,7 +16,7 @@ Theory of operation. A flush is three steps, and `kill -9` between any two only 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import os
 from collections import defaultdict
@@ -215,7 +215,7 @@ def _open_member(ring: KeyRing, member: _Member, opened: _Opened) -> None:
 
 def day_of(time_us: int) -> str:
     """Returns the UTC day of an instant as YYYY-MM-DD."""
-    return datetime.date.fromordinal(EPOCH_ORDINAL + time_us // DAY_US).isoformat()
+    return dt.date.fromordinal(EPOCH_ORDINAL + time_us // DAY_US).isoformat()
 
 
 def _digest(members: Sequence[_Member]) -> str:
@@ -262,10 +262,11 @@ def _finish(
             [(number, *file) for file in files],
         )
         cursor.executemany(
-            f"UPDATE telemetry_messages SET frames = %s, samples = %s, events = %s{place}",
+            f"UPDATE telemetry_messages SET frames = %s, samples = %s, events = %s{place}",  # noqa: S608
             opened.counts,
         )
         cursor.executemany(
-            f"UPDATE telemetry_messages SET quarantine = %s{place}", opened.quarantined
+            f"UPDATE telemetry_messages SET quarantine = %s{place}",  # noqa: S608 - constants
+            opened.quarantined,
         )
         cursor.execute("UPDATE telemetry_flushes SET done = true WHERE flush = %s", (number,))

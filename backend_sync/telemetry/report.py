@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
     import psycopg
 
+CONSENT_FIELDS = (
+    *("subject", "purpose", "text_sha256", "language"),
+    *("given_us", "expires_us", "withdrawn"),
+)
+
 
 def totals(connection: psycopg.Connection[Any]) -> Mapping[str, Any]:
     """Sums telemetry up for a report.
@@ -71,7 +76,7 @@ def count_lake(lake: Path) -> dict[str, int]:
     Returns:
         `samples`, `events`, `trips`: rows; `double`: batches whose samples are in two files.
     """
-    counts = {kind: 0 for kind in TABLES}
+    counts = dict.fromkeys(TABLES, 0)
     seen: defaultdict[tuple[str, int, int], int] = defaultdict(int)
     for kind in TABLES:
         for path in sorted((lake / kind).glob("day=*/*.parquet")):
@@ -85,14 +90,10 @@ def count_lake(lake: Path) -> dict[str, int]:
 
 def consents_of(connection: psycopg.Connection[Any], subject: str) -> list[dict[str, Any]]:
     """Returns every consent statement of a subject: the fields of `credit.consent.Consent`."""
-    names = (
-        *("subject", "purpose", "text_sha256", "language"),
-        *("given_us", "expires_us", "withdrawn"),
-    )
     with connection.transaction():
         rows = connection.execute(
-            f"SELECT {', '.join(names)} FROM telemetry_consents WHERE subject = %s"
-            " ORDER BY given_us, withdrawn",
+            "SELECT subject, purpose, text_sha256, language, given_us, expires_us, withdrawn"
+            " FROM telemetry_consents WHERE subject = %s ORDER BY given_us, withdrawn",
             (subject,),
         ).fetchall()
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [dict(zip(CONSENT_FIELDS, row, strict=True)) for row in rows]

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 
 from backend_sync.telemetry.ingest import DUPLICATE, Claim, Ingest, Refused, Verdict, read_claim
 from backend_sync.telemetry.stream import NOTHING, Close, Gap, Stream, digest_of
+from edge.errors import LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -160,17 +161,16 @@ def _load(connection: psycopg.Connection[Any], claims: Sequence[Claim]) -> dict[
     epochs = [epoch for _, epoch in streams]
     wanted = "JOIN unnest(%s::text[], %s::bigint[]) AS w (device, epoch) USING (device, epoch)"
     with connection.cursor(row_factory=dict_row) as cursor:
-        for row in cursor.execute(f"SELECT * FROM telemetry_streams {wanted}", (devices, epochs)):
+        for row in cursor.execute(f"SELECT * FROM telemetry_streams {wanted}", (devices, epochs)):  # noqa: S608 - constants
             _restore(streams[row["device"], row["epoch"]], row)
+        waiting = f"{wanted} JOIN telemetry_streams s USING (device, epoch) WHERE m.seq = 0"
         for row in cursor.execute(
-            "SELECT m.device, m.epoch, m.seq, m.message FROM telemetry_messages m"
-            f" {wanted} JOIN telemetry_streams s USING (device, epoch)"
-            " WHERE m.seq = 0 OR m.seq > s.seq",
+            f"SELECT m.* FROM telemetry_messages m {waiting} OR m.seq > s.seq",  # noqa: S608
             (devices, epochs),
         ):
             _restore_message(streams[row["device"], row["epoch"]], row)
         for row in cursor.execute(
-            f"SELECT device, epoch, first, last, head FROM telemetry_gaps {wanted}",
+            f"SELECT device, epoch, first, last, head FROM telemetry_gaps {wanted}",  # noqa: S608 - constants
             (devices, epochs),
         ):
             gap = Gap(row["first"], row["last"], row["head"])
