@@ -1,0 +1,214 @@
+"""Decodes the answers to OBD-II mode 01 requests into columns.
+
+Place in the flow: frames of 0x7E8 to 0x7EF (or 0x18DAF1xx) → **obd** → `decode`.
+
+    byte     0        1      2     3...
+    answer   length   0x41   PID   data, most significant byte first     SAE J1979, ISO 15765-4
+    refusal  0x03     0x7F   service, reason
+
+* An answer may hold several PIDs after one another; each is taken.
+* The first engine computer that answers a PID is the one that is believed, also after a restart;
+  a second one that answers the same PID would be a second truth and is only counted.
+* Refusals, other services, segmented answers and PIDs outside the table are counted, never raised.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Final
+
+from edge.catalogue import signal
+from edge.errors import LocalError
+from edge.ports import EXTENDED_ID
+from vehicle_gateway.dbc import Scaling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+REQUEST_ID: Final = 0x7DF
+RESPONSE_IDS: Final = range(0x7E8, 0x7F0)
+RESPONSE_IDS_29: Final = range(EXTENDED_ID | 0x18DA_F100, (EXTENDED_ID | 0x18DA_F1FF) + 1)
+MODE_01: Final = 0x01
+POSITIVE: Final = 0x40
+NEGATIVE: Final = 0x7F
+PADDING: Final = 0x55  # ISO 15765-2 lets a sender fill with what it likes; this toggles most bits
+
+
+@dataclass(frozen=True, slots=True)
+class Pid:
+    """One parameter: value = X * factor + offset, X the unsigned integer of its bytes."""
+
+    pid: int
+    length: int
+    factor: Fraction
+    offset: int
+    path: str
+
+
+def _pid(pid: int, length: int, factor: str, offset: int, path: str) -> Pid:
+    return Pid(pid, length, Fraction(factor), offset, f"Vehicle.{path}")
+
+
+PIDS: Final[Mapping[int, Pid]] = {
+    row.pid: row
+    for row in (
+        # SAE J1979 (ISO 15031-5) appendix B, diagnostic service 01: PID, bytes, factor, offset.
+        _pid(0x04, 1, "100/255", 0, "OBD.EngineLoad"),  # calculated load, %
+        _pid(0x05, 1, "1", -40, "OBD.CoolantTemperature"),  # degrees Celsius
+        _pid(0x0B, 1, "1", 0, "OBD.MAP"),  # intake manifold absolute pressure, kPa
+        _pid(0x0C, 2, "1/4", 0, "OBD.EngineSpeed"),  # rpm
+        _pid(0x0D, 1, "1", 0, "Speed"),  # km/h
+        _pid(0x0F, 1, "1", -40, "OBD.IntakeTemp"),  # degrees Celsius
+        _pid(0x10, 2, "1/100", 0, "OBD.MAF"),  # g/s
+        _pid(0x11, 1, "100/255", 0, "OBD.ThrottlePosition"),  # absolute, %
+        _pid(0x2F, 1, "100/255", 0, "OBD.FuelLevel"),  # %
+        _pid(0x33, 1, "1", 0, "OBD.BarometricPressure"),  # kPa
+        _pid(0x42, 2, "1/1000", 0, "OBD.ControlModuleVoltage"),  # V
+        _pid(0x62, 1, "1", -125, "OBD.EngineTorquePercent"),  # actual, % of reference torque
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ObdColumn:
+    """The values of one PID from one engine computer, and which frames they came in."""
+
+    signal_id: int
+    places: list[int]
+    values: list[int]
+
+
+def is_response(can_id: int) -> bool:
+    """Tells whether an id carries answers to OBD requests."""
+    return can_id in RESPONSE_IDS or can_id in RESPONSE_IDS_29
+
+
+def request(pid: int) -> bytes:
+    """Returns the eight bytes that ask for one PID (send them to `REQUEST_ID`)."""
+    return bytes([2, MODE_01, pid]).ljust(8, bytes([PADDING]))
+
+
+class ObdDecoder:
+    """Answers in, columns out; remembers which computer answers which PID."""
+
+    def __init__(self) -> None:
+        self._responders: dict[int, int] = {}
+        self._scalings = {
+            row.pid: (
+                signal(row.path).id,
+                Scaling.between(row.factor, Fraction(row.offset), _unit(row.path)),
+            )
+            for row in PIDS.values()
+        }
+
+    def decode(
+        self, can_id: int, payloads: Sequence[bytes], counts: Counter[str]
+    ) -> list[ObdColumn]:
+        """Decodes the answers of one computer.
+
+        Args:
+            can_id: The id they came with.
+            payloads: Data of the frames, in order; `ObdColumn.places` count from its start.
+            counts: What was passed over, by reason.
+        """
+        found: dict[int, tuple[list[int], list[int]]] = {}
+        by_head: defaultdict[bytes, list[int]] = defaultdict(list)
+        for place, payload in enumerate(payloads):
+            by_head[payload[:3]].append(place)
+        for head, places in by_head.items():
+            row = PIDS.get(head[2]) if len(head) == 3 else None
+            if row and head[0] == 2 + row.length and head[1] == MODE_01 | POSITIVE:
+                _take(found, row, places, payloads, counts)
+            else:
+                for place in places:
+                    _take_mixed(found, place, payloads[place], counts)
+        return [
+            self._column(pid, *columns)
+            for pid, columns in sorted(found.items())
+            if self._believes(pid, can_id, len(columns[0]), counts)
+        ]
+
+    def _believes(self, pid: int, can_id: int, answers: int, counts: Counter[str]) -> bool:
+        if self._responders.setdefault(pid, can_id) == can_id:
+            return True
+        counts["obd-second-responder"] += answers
+        return False
+
+    def _column(self, pid: int, places: list[int], bits: list[int]) -> ObdColumn:
+        signal_id, scaling = self._scalings[pid]
+        multiply, add, divide = scaling.multiply, scaling.add, scaling.divide
+        return ObdColumn(signal_id, places, [(x * multiply + add) // divide for x in bits])
+
+    def state(self) -> dict[str, int]:
+        """Returns which computer answers which PID, for `restore`."""
+        return {f"{pid:02X}": can_id for pid, can_id in self._responders.items()}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Takes up the state of a decoder before a restart."""
+        try:
+            self._responders = {int(pid, 16): int(can_id) for pid, can_id in state.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise LocalError(
+                f"The saved OBD state is damaged: {error}.", "decoder-state"
+            ) from error
+
+
+def _unit(path: str) -> Fraction:
+    spec = signal(path)
+    return Fraction(spec.numerator, spec.denominator)
+
+
+def _take(
+    found: dict[int, tuple[list[int], list[int]]],
+    row: Pid,
+    places: list[int],
+    payloads: Sequence[bytes],
+    counts: Counter[str],
+) -> None:
+    """Takes single answers of one PID."""
+    end = 3 + row.length
+    whole = [place for place in places if len(payloads[place]) >= end]
+    if len(whole) < len(places):
+        counts["short-payload"] += len(places) - len(whole)
+    if whole:
+        bits = [int.from_bytes(payloads[place][3:end], "big") for place in whole]
+        found[row.pid] = (whole, bits)
+
+
+def _take_mixed(
+    found: dict[int, tuple[list[int], list[int]]],
+    place: int,
+    payload: bytes,
+    counts: Counter[str],
+) -> None:
+    """Takes an answer of several PIDs, or counts why there is nothing to take."""
+    reason = _refusal(payload)
+    data = b"" if reason else payload[2 : 1 + payload[0]]
+    while data and not reason:
+        row = PIDS.get(data[0])
+        if row is None:
+            reason = "obd-unknown-pid"
+        elif len(data) < 1 + row.length:
+            reason = "short-payload"
+        else:
+            places, bits = found.setdefault(row.pid, ([], []))
+            places.append(place)
+            bits.append(int.from_bytes(data[1 : 1 + row.length], "big"))
+            data = data[1 + row.length :]
+    if reason:
+        counts[reason] += 1
+
+
+def _refusal(payload: bytes) -> str:
+    """Says why a frame holds no answer to a mode 01 request, or nothing."""
+    if len(payload) < 3:
+        return "short-payload"
+    if not 2 <= payload[0] <= 7:
+        return "obd-segmented"
+    if payload[1] == NEGATIVE:
+        return "obd-refused"
+    if payload[1] != MODE_01 | POSITIVE:
+        return "obd-other-service"
+    return "short-payload" if len(payload) < 1 + payload[0] else ""
