@@ -2,6 +2,13 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en" sourcelanguage="zh_CN">
 <context>
+    <name>ActionRow</name>
+    <message>
+        <source>补打凭条</source>
+        <translation>Print it again</translation>
+    </message>
+</context>
+<context>
     <name>CustomerWindow</name>
     <message>
         <source>最后一公里：客户屏</source>
@@ -28,6 +35,13 @@
     </message>
 </context>
 <context>
+    <name>MoreBelow</name>
+    <message>
+        <source>向上滑动看更多 ▼</source>
+        <translation>Swipe up for more ▼</translation>
+    </message>
+</context>
+<context>
     <name>OperatorWindow</name>
     <message>
         <source>最后一公里：操作屏</source>
@@ -47,10 +61,6 @@
         <source>最近一张凭条</source>
         <translation>Last receipt</translation>
     </message>
-    <message>
-        <source>补打凭条</source>
-        <translation>Print it again</translation>
-    </message>
 </context>
 <context>
     <name>ScreenBody</name>
@@ -58,16 +68,12 @@
         <source>正在启动，请稍候</source>
         <translation>Starting, one moment please</translation>
     </message>
-    <message>
-        <source>向上滑动看更多 ▼</source>
-        <translation>Swipe up for more ▼</translation>
-    </message>
 </context>
 <context>
     <name>Shell</name>
     <message>
         <source>客户屏“%1”未连接，客户信息已遮盖。请检查它的电源和视频线，接好后自动恢复。</source>
-        <translation>The customer screen “%1” is not connected; the customer's data is covered. Check its power and cable; it returns by itself.</translation>
+        <translation>The customer screen %1 is not connected; the customer's data is covered. Check its power and cable; it returns by itself.</translation>
     </message>
 </context>
 <context>

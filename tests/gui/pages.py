@@ -170,7 +170,7 @@ def done(language: str) -> Page:
 
 def warning(language: str) -> Page:
     notice = say(language, "打印机缺纸：请装入 58 毫米热敏纸后按“重试”。现金已登记，不会丢失。",
-                 "The printer is out of paper: load 58 mm thermal paper and press “Retry”. The cash is recorded and safe.")  # fmt: skip
+                 "The printer is out of paper: load 58 mm thermal paper and press Retry. The cash is recorded and safe.")  # fmt: skip
     buttons = [
         Button("retry", say(language, "重试", "Retry"), True, "primary"),
         Button("skip", say(language, "不打印", "Without receipt"), True, "plain"),

@@ -1,4 +1,6 @@
 // The buttons of a step along the foot of the screen: the primary one always stands at the right.
+//
+// - Where a receipt is shown, its reprint stands below it.
 pragma ComponentBehavior: Bound
 import QtQuick
 
@@ -6,6 +8,8 @@ Item {
     id: row
 
     required property var side
+    property bool reprintable: false
+    readonly property bool filled: side.buttons.length > 0 || reprintable
     readonly property var others: side.buttons.filter(button => button.role !== "primary")
     readonly property var primary: side.buttons.filter(button => button.role === "primary")
 
@@ -31,6 +35,13 @@ Item {
     Row {
         anchors.right: parent.right
         spacing: Theme.gap
+
+        ActionButton {
+            objectName: "button_reprint"
+            visible: row.reprintable
+            text: qsTr("补打凭条")
+            onClicked: row.side.reprint()
+        }
 
         Repeater {
             model: row.primary

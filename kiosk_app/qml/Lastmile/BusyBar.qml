@@ -6,10 +6,11 @@ Rectangle {
     id: bar
 
     property string text: ""
+    property bool large: false
     property int beat: 0
 
     visible: text !== ""
-    implicitHeight: visible ? Math.max(Theme.mm(16), words.height + 2 * Theme.gap) : 0
+    implicitHeight: visible ? Math.max(Theme.mm(bar.large ? 26 : 16), words.height + 2 * Theme.gap) : 0
     radius: Theme.radius
     color: Theme.surface
     border.width: Theme.line
@@ -50,7 +51,7 @@ Rectangle {
         anchors.rightMargin: Theme.mm(4)
         anchors.verticalCenter: parent.verticalCenter
         text: bar.text
-        font.pixelSize: Theme.large
+        font.pixelSize: bar.large ? Theme.title : Theme.large
         font.bold: true
     }
 }

@@ -9,24 +9,40 @@ Grid {
     required property var side
     readonly property real columnWidth: (width - (columns - 1) * spacing) / columns
 
+    // All as tall as the tallest, so that a row has one lower edge.
+    property real tallest: Theme.target
+
+    function level(): void {
+        let height = Theme.target;
+        for (let at = 0; at < choices.count; ++at)
+            height = Math.max(height, choices.itemAt(at)?.wanted ?? 0);
+        tallest = height;
+    }
+
     columns: width >= Theme.mm(190) && side.choices.length > 3 ? 2 : 1
 
     spacing: Theme.gap
 
     Repeater {
+        id: choices
+
         model: list.side.choices
+        onItemAdded: list.level()
+        onItemRemoved: list.level()
 
         T.AbstractButton {
             id: choice
 
             required property var modelData
             readonly property bool detailed: modelData.detail !== ""
+            readonly property real wanted: words.implicitHeight + 2 * Theme.mm(1.4)
 
             objectName: "choice_" + modelData.id
             width: list.columnWidth
-            implicitHeight: Math.max(Theme.target, words.implicitHeight + 2 * Theme.mm(1.4))
+            height: list.tallest
             text: modelData.text
             Accessible.name: detailed ? modelData.text + ", " + modelData.detail : modelData.text
+            onWantedChanged: list.level()
             onClicked: list.side.choose(modelData.id)
 
             background: Rectangle {

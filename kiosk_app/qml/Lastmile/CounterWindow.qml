@@ -35,6 +35,8 @@ Window {
             full: window.full
         }
         ScreenBody {
+            id: body
+
             anchors.top: bar.bottom
             anchors.bottom: actions.top
             anchors.left: parent.left
@@ -52,8 +54,10 @@ Window {
             anchors.left: parent.left
             anchors.right: parent.right
             anchors.margins: Theme.margin
-            height: window.side.buttons.length > 0 ? implicitHeight : 0
+            height: filled ? implicitHeight : 0
+            visible: filled
             side: window.side
+            reprintable: body.reprintable
         }
         Item {
             id: front

@@ -22,7 +22,7 @@ T.AbstractButton {
     }
     contentItem: Label {
         text: key.text
-        font.pixelSize: !key.worded ? Theme.title : key.height > key.width ? Theme.large : Theme.body
+        font.pixelSize: key.worded ? Theme.large : Theme.title
         font.bold: true
         wrapMode: Text.NoWrap
         horizontalAlignment: Text.AlignHCenter

@@ -14,6 +14,8 @@ Item {
     readonly property bool amount: field.kind === "amount"
     readonly property bool cents: amount && field.step_fen % 100 !== 0
     readonly property int figuresMax: amount ? 7 : 20
+    // Wide enough for the words on its keys in every language.
+    readonly property int wordWidth: Theme.mm(30)
 
     signal entered(text: string)
 
@@ -37,7 +39,7 @@ Item {
             entered(typed);
     }
 
-    implicitWidth: 4 * Theme.target + 3 * Theme.gap
+    implicitWidth: 3 * Theme.target + 3 * Theme.gap + wordWidth
     implicitHeight: 4 * Theme.target + 3 * Theme.gap
 
     Grid {
@@ -85,6 +87,7 @@ Item {
 
         Key {
             objectName: "key_back"
+            implicitWidth: pad.wordWidth
             text: "⌫"
             Accessible.name: qsTr("退格")
             enabled: pad.typed !== ""
@@ -92,12 +95,14 @@ Item {
         }
         Key {
             objectName: "key_clear"
+            implicitWidth: pad.wordWidth
             text: qsTr("清除")
             enabled: pad.typed !== ""
             onClicked: pad.typed = ""
         }
         Key {
             objectName: "key_enter"
+            implicitWidth: pad.wordWidth
             implicitHeight: 2 * Theme.target + Theme.gap
             text: qsTr("确认")
             strong: true

@@ -6,6 +6,7 @@ Column {
     id: list
 
     required property var lines
+    property bool large: false
 
     spacing: 0
 
@@ -39,7 +40,7 @@ Column {
                 width: row.fits ? implicitWidth : row.width
                 visible: !row.alone
                 text: row.modelData.label
-                font.pixelSize: Theme.body
+                font.pixelSize: list.large ? Theme.large : Theme.body
                 color: Theme.muted
             }
             Label {
@@ -49,7 +50,7 @@ Column {
                 y: row.alone || row.fits ? row.pad : row.pad + name.height
                 width: row.alone || !row.fits ? row.width : implicitWidth
                 text: row.modelData.value
-                font.pixelSize: row.modelData.emphasis === "money" ? Theme.title : row.strong ? Theme.large : Theme.body
+                font.pixelSize: row.modelData.emphasis === "money" ? Theme.title : row.strong || list.large ? Theme.large : Theme.body
                 font.bold: row.strong
                 color: row.modelData.emphasis === "money" ? Theme.brandDeep : Theme.ink
             }

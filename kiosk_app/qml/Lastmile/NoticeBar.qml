@@ -5,6 +5,7 @@ Rectangle {
     id: bar
 
     property string text: ""
+    property bool large: false
     property string kind: "info"
     readonly property string known: Theme.noticeGround[kind] === undefined ? "info" : kind
     readonly property color tone: Theme.noticeInk[known]
@@ -52,6 +53,7 @@ Rectangle {
         anchors.verticalCenter: parent.verticalCenter
         text: bar.text
         color: bar.tone
+        font.pixelSize: bar.large ? Theme.large : Theme.body
         font.bold: true
         Accessible.ignored: true
     }

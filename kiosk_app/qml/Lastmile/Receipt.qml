@@ -1,10 +1,9 @@
-// The last receipt as the printer has it, on the operator's side, with a way to print it again.
+// The last receipt as the printer has it, on the operator's side.
 import QtQuick
 
 Item {
     id: receipt
 
-    required property var side
     required property string text
     readonly property bool shown: text !== ""
 
@@ -13,10 +12,7 @@ Item {
     Rectangle {
         id: sheet
 
-        width: parent.width
-        anchors.top: parent.top
-        anchors.bottom: again.top
-        anchors.bottomMargin: Theme.gap
+        anchors.fill: parent
         color: Theme.surface
         border.width: Theme.line
         border.color: Theme.hairline
@@ -51,21 +47,12 @@ Item {
                 text: receipt.text
                 font.family: Theme.monospace
                 font.pixelSize: Theme.small
-                fontSizeMode: Text.HorizontalFit
-                // Paper of 80 mm has 48 columns; better small than broken.
-                minimumPixelSize: Theme.pt(12)
                 lineHeight: 0.82
-                wrapMode: Text.NoWrap
+                wrapMode: Text.WrapAnywhere
             }
         }
-    }
-    ActionButton {
-        id: again
-
-        objectName: "button_reprint"
-        anchors.bottom: parent.bottom
-        width: parent.width
-        text: qsTr("补打凭条")
-        onClicked: receipt.side.reprint()
+        MoreBelow {
+            flickable: roll
+        }
     }
 }

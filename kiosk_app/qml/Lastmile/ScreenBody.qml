@@ -12,7 +12,12 @@ Item {
     readonly property bool portrait: height > width
     readonly property bool typing: side.field.kind === "amount" || side.field.kind === "digits"
     readonly property bool moneyShown: side.money.digits !== undefined
-    readonly property bool panelled: typing || moneyShown || slip.shown
+    readonly property bool reprintable: receipt !== "" && !typing && !moneyShown
+    // On a small screen many choices need the width; the reprint button stays.
+    readonly property bool receiptShown: reprintable && (portrait || side.choices.length <= 3 || width >= Theme.mm(300))
+    readonly property bool panelled: typing || moneyShown || receiptShown
+    // A page that only tells one thing tells it large.
+    readonly property bool roomy: !panelled && side.choices.length === 0 && side.lines.length <= 1
     readonly property real panelWidth: portrait ? width : !panelled ? 0 : typing ? pad.implicitWidth : moneyShown ? Theme.mm(112) : Theme.mm(120)
     readonly property real gutter: panelled ? Theme.mm(8) : 0
 
@@ -30,7 +35,7 @@ Item {
     Flickable {
         id: reading
 
-        width: body.portrait ? body.width : Math.min(body.width - body.panelWidth - body.gutter, Theme.mm(236))
+        width: body.portrait ? body.width : Math.min(body.width - body.panelWidth - body.gutter, Theme.mm(body.roomy ? 290 : 236))
         height: body.portrait ? body.height - panel.height - (body.panelled ? Theme.mm(4) : 0) : body.height
         contentWidth: width
         contentHeight: words.height
@@ -41,14 +46,14 @@ Item {
             id: words
 
             width: reading.width
-            spacing: Theme.mm(4)
+            spacing: Theme.mm(body.roomy ? 7 : 4)
 
             Label {
                 objectName: "title"
                 width: parent.width
                 visible: text !== ""
                 text: body.side.title
-                font.pixelSize: Theme.title
+                font.pixelSize: body.roomy ? Theme.pt(40) : Theme.title
                 font.bold: true
                 color: Theme.brandDeep
                 Accessible.role: Accessible.Heading
@@ -63,14 +68,17 @@ Item {
                 width: parent.width
                 text: body.side.notice
                 kind: body.side.noticeKind
+                large: body.roomy
             }
             BusyBar {
                 width: parent.width
                 text: body.side.step === "" ? qsTr("正在启动，请稍候") : body.side.busy
+                large: body.roomy
             }
             LineList {
                 width: parent.width
                 lines: body.side.lines
+                large: body.roomy
             }
             ChoiceList {
                 width: parent.width
@@ -78,14 +86,8 @@ Item {
             }
         }
     }
-    Label {
-        anchors.horizontalCenter: reading.horizontalCenter
-        anchors.bottom: reading.bottom
-        visible: reading.interactive && !reading.atYEnd
-        text: qsTr("向上滑动看更多 ▼")
-        font.bold: true
-        font.pixelSize: Theme.small
-        color: Theme.brandDeep
+    MoreBelow {
+        flickable: reading
     }
     Item {
         id: panel
@@ -93,7 +95,7 @@ Item {
         x: body.portrait ? 0 : body.width - width
         y: body.portrait ? body.height - height : 0
         width: body.panelWidth
-        height: !body.portrait ? body.height : typist.visible ? typist.height : cash.visible ? cash.implicitHeight : slip.shown ? Theme.mm(110) : 0
+        height: !body.portrait ? body.height : typist.visible ? typist.height : cash.visible ? cash.implicitHeight : body.receiptShown ? Theme.mm(110) : 0
 
         Column {
             id: typist
@@ -127,8 +129,7 @@ Item {
             id: slip
 
             anchors.fill: parent
-            visible: shown && !body.typing && !body.moneyShown
-            side: body.side
+            visible: body.receiptShown
             text: body.receipt
         }
     }

@@ -10,6 +10,8 @@ Rectangle {
     required property var side
     required property var status
     property bool full: false
+    // An upright screen has room for what the agent must act on, and no more.
+    readonly property bool wide: width >= Theme.mm(230)
 
     function yuan(fen: int): string {
         const figures = (fen / 100).toFixed(2).split(".");
@@ -67,12 +69,13 @@ Rectangle {
         }
         StatusCell {
             objectName: "status_lease"
-            visible: bar.full
+            visible: bar.full && bar.wide
             name: qsTr("离线额度")
             value: bar.status.lease_left_fen === undefined || bar.status.lease_left_fen === null ? "—" : "¥" + bar.yuan(bar.status.lease_left_fen)
         }
         StatusCell {
             objectName: "status_clock"
+            visible: !bar.full || bar.wide
             name: qsTr("时间")
             value: bar.status.clock
         }
@@ -84,7 +87,7 @@ Rectangle {
         anchors.right: parent.right
         anchors.rightMargin: Theme.mm(2)
         anchors.verticalCenter: parent.verticalCenter
-        implicitWidth: Theme.mm(31)
+        implicitWidth: Theme.mm(36)
         text: bar.status.language === "en" ? "中文" : "English"
         Accessible.name: bar.status.language === "en" ? "切换到中文" : "Switch to English"
         onClicked: bar.side.toggleLanguage()
