@@ -79,7 +79,6 @@ def load_dbc(path: Path) -> list[Message]:
         LocalError: The file cannot be read or does not parse; the sentence names file and line.
     """
     import cantools
-    from cantools.database import UnsupportedDatabaseFormatError
     from cantools.database.errors import Error
 
     try:
@@ -88,8 +87,6 @@ def load_dbc(path: Path) -> list[Message]:
         database = cantools.database.load_string(text, database_format="dbc", strict=False)
     except OSError as error:
         raise LocalError(f"The DBC {path} cannot be read: {error.strerror}.", "dbc-open") from error
-    except UnsupportedDatabaseFormatError as error:
-        raise _unparsed(path, error.e_dbc or error) from error
     except (Error, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise _unparsed(path, error) from error
     return [_message(message) for message in database.messages]  # type: ignore[union-attr]

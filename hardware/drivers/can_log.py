@@ -110,7 +110,9 @@ def recognise(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise DeviceFault(f"The log {path} cannot be opened: {error.strerror}.", "log-open") from error
+        raise DeviceFault(
+            f"The log {path} cannot be opened: {error.strerror}.", "log-open"
+        ) from error
     kind = _kind(head, path.suffix.lower())
     if kind is None:
         state = "is empty" if not head else "holds no known format"
@@ -145,7 +147,9 @@ def read_candump(path: Path, skipped: Counter[str]) -> Iterator[Columns]:
                 if columns.ids:
                     yield columns
     except OSError as error:
-        raise DeviceFault(f"{path.name} cannot be read on: {error.strerror}.", "log-read") from error
+        raise DeviceFault(
+            f"{path.name} cannot be read on: {error.strerror}.", "log-read"
+        ) from error
     parser.finish()
     skipped.update(parser.skipped)
 

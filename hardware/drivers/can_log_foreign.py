@@ -70,12 +70,9 @@ def read_foreign(path: Path, kind: str, skipped: Counter[str]) -> Iterator[Colum
 
 
 def _open(path: Path, kind: str) -> MessageReader:
-    from can.exceptions import CanError
-
-    errors = (*FOREIGN_ERRORS, CanError, *_mdf_errors(kind))
     try:
         return _reader(path, kind)
-    except errors as error:
+    except _errors(kind) as error:
         raise _unreadable(path, kind, error) from error
 
 
@@ -89,12 +86,14 @@ def _reader(path: Path, kind: str) -> MessageReader:
     return BLFReader(path) if kind == "blf" else MF4Reader(path)
 
 
-def _mdf_errors(kind: str) -> tuple[type[Exception], ...]:
+def _errors(kind: str) -> tuple[type[BaseException], ...]:
+    from can.exceptions import CanError
+
     if kind != "mf4":
-        return ()
+        return (*FOREIGN_ERRORS, CanError)
     from asammdf.blocks.utils import MdfException
 
-    return (MdfException,)
+    return (*FOREIGN_ERRORS, CanError, MdfException)
 
 
 def _unreadable(path: Path, kind: str, error: BaseException) -> DeviceFault:
@@ -135,14 +134,11 @@ def _reason_to_skip(message: can.Message) -> str:
 def _chunks(
     path: Path, kind: str, frames: Iterator[tuple[int, int, bytes]], skipped: Counter[str]
 ) -> Iterator[Columns]:
-    from can.exceptions import CanError
-
     columns, any_frame = Columns([], [], []), False
-    errors = (*FOREIGN_ERRORS, CanError, *_mdf_errors(kind))
     while True:
         try:
             frame = next(frames, None)
-        except errors as error:
+        except _errors(kind) as error:
             if not any_frame:
                 raise _unreadable(path, kind, error) from error
             skipped["unreadable-rest"] += 1
@@ -150,8 +146,9 @@ def _chunks(
         if frame is None:
             break
         any_frame = True
-        for column, value in zip(columns, frame, strict=True):
-            column.append(value)  # type: ignore[arg-type] # the columns stand in the frame's order
+        columns.times_us.append(frame[0])
+        columns.ids.append(frame[1])
+        columns.payloads.append(frame[2])
         if len(columns.ids) >= CHUNK_FRAMES:
             yield columns
             columns = Columns([], [], [])
