@@ -1,0 +1,172 @@
+"""What counts as a driving event: every threshold is data with its source, none is code.
+
+Place in the flow: **campaign** → events, trips. The default is `campaigns/default.json`; another
+file is named in gateway.toml.
+
+* A figure without a source, of another unit or out of its range is refused, and so is one too many
+  or too few: a campaign is taken whole or not at all.
+* `load_campaign` takes bytes, wherever they come from: a file today, a signed message later.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from edge.errors import DeviceFault, LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CAMPAIGN_BYTES_MAX: Final = 1 << 18
+VERSION: Final = 1
+SOURCE_CHARACTERS_MIN: Final = 10
+
+# Rule → figure → (unit, lowest, highest).
+SHAPE: Final[Mapping[str, Mapping[str, tuple[str, int, int]]]] = {
+    "motion": {
+        "change_mmps2_max": ("mm/s2", 5_000, 15_000),
+        "zero_step_kmh": ("km/h", 1, 60),
+        "speed_age_ms_max": ("ms", 1_000, 10_000),
+        "mean_ms": ("ms", 100, 2_000),
+        "slope_ms": ("ms", 500, 3_000),
+        "offset_span_ms": ("ms", 2_000, 60_000),
+        "offset_spans_min": ("1", 1, 100),
+        "axis_pairs_min": ("1", 10, 10_000),
+        "axis_spread_mmps2_min": ("mm/s2", 50, 2_000),
+        "axis_fit_percent_min": ("%", 50, 100),
+        "agree_mmps": ("mm/s", 0, 10_000),
+    },
+    "harsh-brake": {
+        "mean_mmps2": ("mm/s2", -9_800, -500),
+        "slope_mmps2": ("mm/s2", -9_000, -500),
+        "severe_mmps2": ("mm/s2", -9_800, -500),
+        "release_mmps2": ("mm/s2", -9_800, -100),
+        "speed_kmh_min": ("km/h", 0, 100),
+        "hold_ms": ("ms", 100, 5_000),
+        "merge_ms": ("ms", 100, 10_000),
+    },
+    "harsh-acceleration": {
+        "mean_mmps2": ("mm/s2", 500, 9_800),
+        "slope_mmps2": ("mm/s2", 500, 9_000),
+        "severe_mmps2": ("mm/s2", 500, 9_800),
+        "release_mmps2": ("mm/s2", 100, 9_800),
+        "speed_kmh_min": ("km/h", 0, 100),
+        "hold_ms": ("ms", 100, 5_000),
+        "merge_ms": ("ms", 100, 10_000),
+    },
+    "overspeed": {
+        "limit_kmh": ("km/h", 5, 130),
+        "margin_percent": ("%", 0, 50),
+        "night_percent": ("%", 10, 100),
+        "night_from_h": ("h", 0, 23),
+        "night_until_h": ("h", 0, 23),
+        "severe_percent": ("%", 0, 200),
+        "hold_ms": ("ms", 1_000, 600_000),
+        "merge_ms": ("ms", 100, 60_000),
+    },
+    "idling": {
+        "speed_kmh_below": ("km/h", 1, 10),
+        "hold_ms": ("ms", 10_000, 3_600_000),
+        "merge_ms": ("ms", 100, 60_000),
+    },
+    "trip": {
+        "moving_kmh": ("km/h", 1, 20),
+        "end_after_ms": ("ms", 30_000, 7_200_000),
+    },
+}
+
+
+class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One number and where it comes from: a standard and clause, a table, or a measurement."""
+
+    value: int
+    unit: str
+    source: str
+
+
+class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A set of rules.
+
+    Attributes:
+        id: Name of the campaign, such as `default`.
+        version: Counts up with every change of it.
+        rules: Rule → figure → number with source, exactly as `SHAPE` lists them.
+    """
+
+    v: int
+    id: str
+    version: int
+    rules: dict[str, dict[str, Figure]]
+
+    def figures(self, rule: str) -> dict[str, int]:
+        """Returns the values of one rule by name."""
+        return {name: figure.value for name, figure in self.rules[rule].items()}
+
+
+def default_campaign() -> Campaign:
+    """Returns the campaign that is built in."""
+    file = resources.files("vehicle_gateway").joinpath("campaigns", "default.json")
+    return load_campaign(file.read_bytes())
+
+
+def read_campaign(path: Path) -> Campaign:
+    """Reads a campaign file.
+
+    Raises:
+        DeviceFault: The file cannot be read.
+        LocalError: It is not a campaign; nothing of it is used.
+    """
+    try:
+        return load_campaign(path.read_bytes())
+    except OSError as error:
+        raise DeviceFault(
+            f"The campaign {path} cannot be read ({error.strerror}); correct [campaign] file.",
+            "campaign-missing",
+        ) from error
+
+
+def load_campaign(data: bytes) -> Campaign:
+    """Reads and checks a campaign.
+
+    Args:
+        data: JSON of the shape of `campaigns/default.json`.
+
+    Raises:
+        LocalError: It is not a campaign; nothing of it is used.
+    """
+    if len(data) > CAMPAIGN_BYTES_MAX:
+        raise _refuse("it is larger than 256 KiB")
+    try:
+        campaign = msgspec.json.decode(data, type=Campaign)
+    except msgspec.DecodeError as error:
+        raise _refuse(str(error)) from error
+    if campaign.v != VERSION:
+        raise _refuse(f"its format is {campaign.v}, this gateway reads {VERSION}")
+    _check_names(set(campaign.rules), set(SHAPE), "rules")
+    for rule, shape in SHAPE.items():
+        _check_names(set(campaign.rules[rule]), set(shape), rule)
+        for name, bounds in shape.items():
+            _check_figure(f"{rule}.{name}", campaign.rules[rule][name], bounds)
+    return campaign
+
+
+def _check_names(found: set[str], wanted: set[str], where: str) -> None:
+    if found != wanted:
+        odd = ", ".join(sorted(found ^ wanted))
+        raise _refuse(f"{where} has a name too many or too few: {odd}")
+
+
+def _check_figure(name: str, figure: Figure, bounds: tuple[str, int, int]) -> None:
+    unit, low, high = bounds
+    if figure.unit != unit or not low <= figure.value <= high:
+        raise _refuse(f"{name} must be from {low} to {high} {unit}")
+    if len(figure.source.strip()) < SOURCE_CHARACTERS_MIN:
+        raise _refuse(f"{name} names no source")
+
+
+def _refuse(why: str) -> LocalError:
+    return LocalError(f"The campaign is refused: {why}. The rules before stay.", "campaign-refused")
