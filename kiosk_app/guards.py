@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import LocalError, PeerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 TEXT_CHARACTERS_MAX: Final = 300
 NODES_MAX: Final = 80

@@ -34,11 +34,7 @@ NAME: Final = r"^[a-z][a-z0-9_]{0,39}$"
 Side = Literal["operator", "customer"]
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every part of a document is: unknown fields are refused."""
-
-
-class LinePart(_Part):
+class LinePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A label with its value."""
 
     value: Text
@@ -47,7 +43,7 @@ class LinePart(_Part):
     private: bool = False
 
 
-class ButtonPart(_Part):
+class ButtonPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A button; its id is an outcome."""
 
     id: str
@@ -55,7 +51,7 @@ class ButtonPart(_Part):
     role: Literal["primary", "plain", "danger"] = "plain"
 
 
-class ChoicePart(_Part):
+class ChoicePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A choice; its id is an outcome."""
 
     id: str
@@ -63,7 +59,7 @@ class ChoicePart(_Part):
     detail: Text | None = None
 
 
-class InputPart(_Part):
+class InputPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is typed. Bounds are fen, or the name of a fact of kind fen; of figures, how many."""
 
     name: str
@@ -75,7 +71,7 @@ class InputPart(_Part):
     step_fen: int = 1
 
 
-class Panel(_Part):
+class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one side sees of a step. `money` names the fact that is shown in three ways."""
 
     title: Text
@@ -90,7 +86,7 @@ class Panel(_Part):
     money: str = ""
 
 
-class CommandPart(_Part):
+class CommandPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order to a device. A parameter text that starts with `$` is a fact."""
 
     device: Literal["id_reader", "pin_pad", "printer"]
@@ -100,7 +96,7 @@ class CommandPart(_Part):
     keep: dict[str, str] = {}
 
 
-class PostingPart(_Part):
+class PostingPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the ledger template; the amount is fen or the name of a fact of kind fen."""
 
     account: Literal["customer", "drawer"]
@@ -108,7 +104,7 @@ class PostingPart(_Part):
     amount: int | str
 
 
-class LedgerPart(_Part):
+class LedgerPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is written to the journal: `body` takes each field from a fact."""
 
     kind: str
@@ -116,21 +112,21 @@ class LedgerPart(_Part):
     postings: tuple[PostingPart, ...]
 
 
-class RulePart(_Part):
+class RulePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What must be true of an entry, and what is said when it is not."""
 
     must: str
     say: Text
 
 
-class AcknowledgementPart(_Part):
+class AcknowledgementPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A press that is waited for, in order."""
 
     side: Side
     button: str
 
 
-class Step(_Part):
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step: both views, and at most one thing that is done on entering it."""
 
     operator: Panel
@@ -154,7 +150,7 @@ class Step(_Part):
         return self.operator if side == "operator" else self.customer
 
 
-class LimitPart(_Part):
+class LimitPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A limit and where it comes from."""
 
     name: str
@@ -163,14 +159,14 @@ class LimitPart(_Part):
     date: str
 
 
-class OwnFact(_Part):
+class OwnFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A name that the document adds to the vocabulary."""
 
     kind: Literal["fen", "text"]
     private: bool = True
 
 
-class Document(_Part):
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole service document."""
 
     id: str
@@ -294,5 +290,7 @@ def vocabulary(document: Document) -> dict[str, Fact]:
     limits = {limit.name: Fact("fen", private=False) for limit in document.limits}
     twice = sorted((set(own) | set(limits)) & set(FACTS) | set(own) & set(limits))
     if twice:
-        raise ServiceError(f"{document.id} declares {', '.join(twice)}, which has its meaning already.")
+        raise ServiceError(
+            f"{document.id} declares {', '.join(twice)}, which has its meaning already."
+        )
     return {**FACTS, **own, **limits}

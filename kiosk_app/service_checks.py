@@ -88,7 +88,7 @@ def check_document(document: Document, sha256: str) -> Service:
     return service
 
 
-def _require(holds: bool, sentence: str) -> None:  # noqa: FBT001 - reads as a sentence at each call
+def _require(holds: bool, sentence: str) -> None:
     if not holds:
         raise ServiceError(sentence)
 
@@ -191,7 +191,7 @@ def texts_of(panel: Panel) -> Iterator[Text]:
 
 def _check_panel(where: str, side: str, panel: Panel, facts: Mapping[str, Fact]) -> None:
     _require(len(panel.choices) <= CHOICES_MAX, f"{where}: more than {CHOICES_MAX} choices.")
-    ids = [each.id for each in (*panel.buttons, *panel.choices)]
+    ids = [*(each.id for each in panel.buttons), *(each.id for each in panel.choices)]
     _require(len(ids) == len(set(ids)), f"{where}: two controls have one id.")
     used = {name for text in texts_of(panel) for name in _used(where, text, facts)}
     if panel.money:
@@ -248,7 +248,9 @@ def _check_rules(where: str, step: Step, service: Service) -> None:
 
 # ------------------------------------------------------------------ paths
 def _check_paths(document: Document) -> None:
-    reached = _closure({document.first}, {n: set(s.next.values()) for n, s in document.steps.items()})
+    reached = _closure(
+        {document.first}, {n: set(s.next.values()) for n, s in document.steps.items()}
+    )
     dead = sorted(set(document.steps) - reached)
     _require(not dead, f"{document.id}: no path leads to {', '.join(dead)}.")
     back: dict[str, set[str]] = {}
