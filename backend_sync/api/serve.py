@@ -32,7 +32,12 @@ class ApiServer:
     Args:
         app: What to serve.
         settings: Address and certificates.
+
+    Raises:
+        DeviceFault: A certificate or key cannot be read.
     """
+
+    name: Final = "api"
 
     def __init__(self, app: Litestar, settings: ApiSection) -> None:
         config = uvicorn.Config(
@@ -50,18 +55,24 @@ class ApiServer:
             ws="none",
             timeout_graceful_shutdown=STOP_S_MAX,
         )
-        config.load()
+        try:
+            config.load()
+        except OSError as error:
+            raise DeviceFault(
+                f"The certificates in [api] cannot be read ({error}). Run lastmile-core init.",
+                "api-certificates",
+            ) from error
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
         self._host = settings.host
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, name="api", daemon=True)
+        self._thread = threading.Thread(target=self._server.run, name=self.name, daemon=True)
 
     def start(self) -> str:
         """Begins to listen and returns the address.
 
         Raises:
-            DeviceFault: The port is taken, or a certificate cannot be read.
+            DeviceFault: The port is taken.
         """
         self._thread.start()
         waited = threading.Event()

@@ -40,7 +40,7 @@ def read_documents(paths: Sequence[Path]) -> dict[str, bytes]:
     """
     documents: dict[str, bytes] = {}
     for path in paths:
-        content = path.read_bytes()
+        content = _read(path)
         name = _service_id(path, content)
         if name in documents:
             raise LocalError(f"Two of the files say they are service {name!r}.", "service-twice")
@@ -93,6 +93,13 @@ def publish_catalogue(
         _store(connection, kiosk, seq + 1, manifest, documents, now_us)
         _send(connection, kiosk, manifest, present, services, documents)
     return seq + 1
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LocalError(f"{path} cannot be read ({error.strerror}).", "service-file") from error
 
 
 def _service_id(path: Path, content: bytes) -> str:

@@ -32,6 +32,7 @@ class ApiSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         key: PEM private key of that certificate.
         ca: PEM roots that a device's certificate must chain to.
         next_contact_s: When an idle device should call again; 0 leaves it to the device.
+        public_url: How devices reach us, if not at host and port (a proxy, a real name).
     """
 
     certificate: Path
@@ -40,6 +41,12 @@ class ApiSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8443
     next_contact_s: int = 0
+    public_url: str = ""
+
+    @property
+    def url(self) -> str:
+        """What devices are told."""
+        return self.public_url or f"https://{self.host}:{self.port}"
 
 
 class DatabaseSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -27,7 +27,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge.errors import LocalError, PeerError
@@ -234,6 +234,16 @@ def read_request(request: bytes, device: str) -> ec.EllipticCurvePublicKey:
     if [name.value for name in names] != [device]:
         raise PeerError(f"The request is not for {device}.", "request-name")
     return key
+
+
+def public_point(key: ec.EllipticCurvePublicKey) -> bytes:
+    """Returns a public key as SEC1 uncompressed, 65 bytes."""
+    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def certifies(chain: str, key: ec.EllipticCurvePublicKey) -> bool:
+    """Says whether the first certificate of a PEM chain is for that key."""
+    return x509.load_pem_x509_certificate(chain.encode()).public_key() == key
 
 
 def renewal_due(chain: bytes, now_us: int) -> bool:

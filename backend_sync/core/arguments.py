@@ -1,0 +1,150 @@
+"""The command line of `lastmile-core`, as a parser; what a verb does is elsewhere.
+
+Place in the flow: command line → **arguments** → `__main__`.
+
+* `verb` names what to do: "init", "run", "device add", ...
+* Amounts are texts in yuan; they are read exactly, later.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+
+PROGRAM: Final = "lastmile-core"
+BROKER_PORT: Final = 8883
+CATALOGUE_DAYS: Final = 90
+EPILOG: Final = """examples:
+  lastmile-core init /var/lib/lastmile --org demo --api-port 8443 --broker-host 127.0.0.1
+  lastmile-core run all --config /var/lib/lastmile/core.toml
+  lastmile-core device add --config core.toml request.json --out bundle.json
+  lastmile-core drawer fund --config core.toml --kiosk kiosk-1 --amount 20000 --transfer float-1
+  lastmile-core customer add --config core.toml --customer c-1 --name 王小明 \\
+      --id-number 11010519491231002X --pin-file - --kiosk kiosk-1 --opening 3000
+  lastmile-core lease grant --config core.toml --customer c-1 --kiosk kiosk-1 --amount 1000 \\
+      --per-op 500 --count 5 --days 7
+  lastmile-core catalogue publish --config core.toml --kiosk kiosk-1 services/*.json
+  lastmile-core grade --config core.toml --driver d-1
+  lastmile-core report --config core.toml --json
+
+exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of every verb."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="The bank's end: takes journals and telemetry in, keeps the books, answers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="noun", required=True, metavar="VERB")
+    for add in (_add_init, _add_run, _add_device, _add_drawer, _add_customer):
+        add(verbs)
+    for add in (_add_lease, _add_catalogue, _add_grade, _add_report):
+        add(verbs)
+    return parser
+
+
+def _add_init(verbs: Verbs) -> None:
+    verb = verbs.add_parser("init", help="make keys, certificates, core.toml and schema")
+    verb.set_defaults(verb="init")
+    verb.add_argument("directory", type=Path, metavar="DIR", help="folder of this core")
+    verb.add_argument("--org", required=True, help="organisation, third level of every topic")
+    verb.add_argument("--api-port", type=_port, required=True, help="TCP port of the API")
+    verb.add_argument("--public-url", help="how devices reach the API, if not on loopback")
+    verb.add_argument("--broker-host", help="name or address of the MQTT broker")
+    verb.add_argument(
+        "--broker-port", type=_port, default=BROKER_PORT, help="its port (default: %(default)s)"
+    )
+    verb.add_argument("--dsn", help="a real PostgreSQL; without it an embedded one is run")
+
+
+def _add_run(verbs: Verbs) -> None:
+    verb = verbs.add_parser("run", help="run the core, or one part of it, until SIGTERM")
+    verb.set_defaults(verb="run")
+    verb.add_argument("part", choices=("all", "api", "post", "ingest"), help="what to run")
+    _config(verb)
+
+
+def _add_device(verbs: Verbs) -> None:
+    verb = _pair(verbs, "device", "add", "register a device from its request")
+    verb.add_argument("request", type=Path, metavar="REQUEST.json", help="what the device asks")
+    verb.add_argument("--out", type=Path, required=True, help="where to write its bundle")
+
+
+def _add_drawer(verbs: Verbs) -> None:
+    verb = _pair(verbs, "drawer", "fund", "book float handed to a kiosk's agent")
+    verb.add_argument("--kiosk", required=True, help="whose drawer")
+    verb.add_argument("--amount", required=True, help="yuan, such as 20000 or 20000.00")
+    verb.add_argument("--transfer", required=True, help="id of this handover; booked once")
+
+
+def _add_customer(verbs: Verbs) -> None:
+    verb = _pair(verbs, "customer", "add", "register a customer and open the account")
+    verb.add_argument("--customer", required=True, help="id of the customer")
+    verb.add_argument("--name", required=True, help="as on the ID card")
+    verb.add_argument("--id-number", required=True, help="18 characters; only its HMAC is kept")
+    verb.add_argument("--pin-file", required=True, help="file with six digits, - reads them")
+    verb.add_argument("--kiosk", required=True, help="which kiosk serves them offline")
+    verb.add_argument("--opening", default="0", help="yuan to open with (default: %(default)s)")
+    verb.add_argument("--large-type", action="store_true", help="show them larger letters")
+
+
+def _add_lease(verbs: Verbs) -> None:
+    verb = _pair(verbs, "lease", "grant", "reserve money that a kiosk may pay out offline")
+    verb.add_argument("--customer", required=True, help="whose money")
+    verb.add_argument("--kiosk", required=True, help="which kiosk may pay it out")
+    verb.add_argument("--amount", required=True, help="yuan in all")
+    verb.add_argument("--per-op", required=True, help="yuan at most at once")
+    verb.add_argument("--count", type=int, required=True, help="withdrawals at most")
+    verb.add_argument("--days", type=int, required=True, help="how long it is valid")
+    verb.add_argument("--lease", help="its id, 32 hexadecimal digits; the same again is free")
+
+
+def _add_catalogue(verbs: Verbs) -> None:
+    verb = _pair(verbs, "catalogue", "publish", "send service documents down to a kiosk")
+    verb.add_argument("--kiosk", required=True, help="which kiosk offers them")
+    verb.add_argument(
+        "--days", type=int, default=CATALOGUE_DAYS, help="how long (default: %(default)s)"
+    )
+    verb.add_argument("files", type=Path, nargs="+", metavar="FILE", help="service documents")
+
+
+def _add_grade(verbs: Verbs) -> None:
+    verb = verbs.add_parser("grade", help="grade a driver, with reasons")
+    verb.set_defaults(verb="grade")
+    _config(verb)
+    verb.add_argument("--driver", required=True, help="pseudonym of the driver")
+    verb.add_argument("--as-of", help="ISO 8601 instant with offset (default: now)")
+    verb.add_argument("--json", action="store_true", help="print the decision record")
+
+
+def _add_report(verbs: Verbs) -> None:
+    verb = verbs.add_parser("report", help="does everything add up?")
+    verb.set_defaults(verb="report")
+    _config(verb)
+    verb.add_argument("--json", action="store_true", help="print all figures")
+
+
+def _pair(verbs: Verbs, noun: str, act: str, text: str) -> argparse.ArgumentParser:
+    below = verbs.add_parser(noun, help=text).add_subparsers(required=True, metavar=act)
+    verb = below.add_parser(act, help=text, description=text)
+    verb.set_defaults(verb=f"{noun} {act}")
+    _config(verb)
+    return verb
+
+
+def _config(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--config", type=Path, required=True, help="core.toml of this core")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 2**16:
+        raise argparse.ArgumentTypeError("a port is 0 to 65535")
+    return port
