@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.ports import FrameChunk
-    from vehicle_gateway.profile import MessageMap, Profile
+    from vehicle_gateway.profile import MessageMap, Profile, Target
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Decoder:
     def __init__(self, profile: Profile, dbcs: Sequence[Path] = ()) -> None:
         loaded = [message for path in (*profile.dbc, *dbcs) for message in load_dbc(path)]
         by_name = {message.name: message for message in loaded}
-        paths = {path for each in profile.messages.values() for path in each.paths.values()}
+        paths = {to.path for each in profile.messages.values() for to in each.targets.values()}
         self._known = frozenset(message.can_id for message in loaded)
         self._gate = Gate(has_fix=FIX in paths)
         self._obd = ObdDecoder()
@@ -88,7 +88,7 @@ class Decoder:
             self._handlers[message.can_id] = self._compile(message, each)
 
     def _compile(self, message: Message, each: MessageMap) -> _Handler:
-        wanted = {name: _column(path) for name, path in each.paths.items()}
+        wanted = {name: _column(target) for name, target in each.targets.items()}
         gated = self._gate.concerns({key for key, _ in wanted.values()})
         return _Handler(ColumnDecoder(message, wanted, each.valid), gated)
 
@@ -152,9 +152,9 @@ def _require(by_name: Mapping[str, Message], name: str, profile: Profile) -> Mes
     return by_name[name]
 
 
-def _column(path: str) -> tuple[int, Fraction]:
-    spec = signal(path)
-    return spec.id, Fraction(spec.numerator, spec.denominator)
+def _column(target: Target) -> tuple[int, Fraction]:
+    spec = signal(target.path)
+    return spec.id, target.sign * Fraction(spec.numerator, spec.denominator)
 
 
 def _decode_message(

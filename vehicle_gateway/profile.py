@@ -4,6 +4,7 @@ Place in the flow: `vehicles/*.toml` → **profile** → `decode`; its requests 
 
 * A vehicle is a TOML file and a DBC; nothing of it is Python.
 * A profile is a name of ours (`vehicles/`) or the path of a TOML file of the operator's own.
+* A path may have a minus before it: the sensor is mounted the other way round.
 * Every path must stand in the data catalogue; a wrong profile ends the program at its start.
 """
 
@@ -26,16 +27,24 @@ RATE_HZ_MAX: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Where a signal goes: a VSS path, and -1 where the sensor counts the other way."""
+
+    path: str
+    sign: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class MessageMap:
     """What to take from one message.
 
     Attributes:
         valid: The one-bit signal that says whether the others hold, if the message has one.
-        paths: Signal name of the DBC → VSS path.
+        targets: Signal name of the DBC → VSS path and sign.
     """
 
     valid: str | None
-    paths: Mapping[str, str]
+    targets: Mapping[str, Target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +122,14 @@ def _read(path: Path, tables: Mapping[str, Any]) -> Profile:
 
 
 def _message(table: Mapping[str, Any]) -> MessageMap:
-    paths = {name: str(path) for name, path in table.items() if name != "valid"}
-    for path in paths.values():
-        signal(path)  # refuses what the data catalogue does not list
-    return MessageMap(table.get("valid"), paths)
+    targets = {name: _target(text) for name, text in table.items() if name != "valid"}
+    return MessageMap(table.get("valid"), targets)
+
+
+def _target(text: str) -> Target:
+    target = Target(text.removeprefix("-"), -1 if text.startswith("-") else 1)
+    signal(target.path)  # refuses what the data catalogue does not list
+    return target
 
 
 def _request(row: Mapping[str, Any]) -> PidRequest:
