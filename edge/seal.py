@@ -59,8 +59,9 @@ def seal_encrypt0(
         aad: Topic or path that the message is for.
 
     Raises:
-        LocalError: `seq` is out of range.
+        LocalError: `seq` or the length of `kid` is out of range, or the plaintext is too long.
     """
+    _require_kid(kid)
     if not 0 < seq < 1 << (8 * SEQ_BYTES_MAX):
         raise LocalError("A message's number must be from 1 to 2**64 - 1.", "seal-seq")
     key, base_iv = keys
@@ -144,7 +145,11 @@ def sign1(payload: bytes, sign: "Callable[[bytes], bytes]", kid: str, aad: bytes
         sign: Returns the 64-byte ES256 signature of its argument.
         kid: Who signs.
         aad: Topic, path or purpose that the message is for.
+
+    Raises:
+        LocalError: The length of `kid` is out of range.
     """
+    _require_kid(kid.encode("utf-8"))
     protected = encode({ALG: ES256, KID: kid.encode("utf-8")})
     signature = sign(encode(["Signature1", protected, aad, payload]))
     return encode([protected, {}, payload, signature])
@@ -195,6 +200,11 @@ def _split_sign1(message: bytes) -> "tuple[bytes, str, bytes, bytes]":
 
 
 # ------------------------------------------------------------------ shape
+def _require_kid(kid: bytes) -> None:
+    if not 0 < len(kid) <= KID_BYTES_MAX:
+        raise LocalError("A key id has from 1 to 128 bytes.", "seal-kid")
+
+
 def _array(message: bytes, count: int) -> "list[Any]":
     try:
         parts = decode(message, items_max=ITEMS_MAX, depth_max=2)

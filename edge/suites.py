@@ -7,6 +7,8 @@ builds the same table from what its hardware has.
      3   A256GCM                  32     12   16    Linux default
     30   AES-CCM-16-128-128       16     13   16    mandatory: all that stock MicroPython can make
 
+* CCM with a nonce of 13 bytes seals at most 65,535 bytes (RFC 3610 §2.1: its length has 2 bytes);
+  OpenSSL answers one byte more with an internal error, so both ways are checked here first.
 * An algorithm is chosen by the epoch's signed start and the device's policy, never by a message.
 """
 
@@ -18,13 +20,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
-from edge.errors import PeerError
+from edge.errors import LocalError, PeerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 A256GCM: Final = 3
 AES_CCM_16_128_128: Final = 30
+GCM_BYTES_MAX: Final = (1 << 31) - 17  # what OpenSSL takes in one call
+CCM_BYTES_MAX: Final = (1 << 16) - 1
 
 
 class _Cipher(Protocol):
@@ -42,6 +46,7 @@ class Aead:
         key_bytes: Length of a key.
         nonce_bytes: Length of a nonce.
         tag_bytes: Length of the tag at the end of a ciphertext.
+        plaintext_bytes_max: Longest message.
     """
 
     alg: int
@@ -49,10 +54,20 @@ class Aead:
     key_bytes: int
     nonce_bytes: int
     tag_bytes: int
+    plaintext_bytes_max: int
     _make: Callable[[bytes], _Cipher]
 
     def seal(self, key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
-        """Returns ciphertext and tag. A (key, nonce) pair is used once in all time."""
+        """Returns ciphertext and tag. A (key, nonce) pair is used once in all time.
+
+        Raises:
+            LocalError: The plaintext is too long for this cipher.
+        """
+        if len(plaintext) > self.plaintext_bytes_max:
+            raise LocalError(
+                f"{self.name} seals at most {self.plaintext_bytes_max} bytes; make smaller batches.",
+                "suite-length",
+            )
         return self._make(key).encrypt(nonce, plaintext, aad)
 
     def open(self, key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes:
@@ -61,6 +76,8 @@ class Aead:
         Raises:
             PeerError: The tag is wrong: other key, other nonce, other aad, or changed bytes.
         """
+        if len(sealed) > self.plaintext_bytes_max + self.tag_bytes:
+            raise PeerError("The message is longer than its cipher can make.", "suite-length")
         try:
             return self._make(key).decrypt(nonce, sealed, aad)
         except (InvalidTag, ValueError):
@@ -70,8 +87,8 @@ class Aead:
 AEADS: Final[Mapping[int, Aead]] = {
     suite.alg: suite
     for suite in (
-        Aead(A256GCM, "A256GCM", 32, 12, 16, AESGCM),
-        Aead(AES_CCM_16_128_128, "AES-CCM-16-128-128", 16, 13, 16, AESCCM),
+        Aead(A256GCM, "A256GCM", 32, 12, 16, GCM_BYTES_MAX, AESGCM),
+        Aead(AES_CCM_16_128_128, "AES-CCM-16-128-128", 16, 13, 16, CCM_BYTES_MAX, AESCCM),
     )
 }
 

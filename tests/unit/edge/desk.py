@@ -1,0 +1,128 @@
+"""A device on the desk and a core beside it, with real keys, files and chains.
+
+Place in the flow: the tests of edge/ build on it; time and entropy are its own, so they repeat.
+
+* `StillClock` moves only when told; `Dice` is entropy from a counter; `PaperCounter` is a counter
+  in memory. Each fulfils a port of `edge.ports`; nothing of ours is mocked.
+* `Desk` opens the same folder as often as a test starts its program anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from edge.epochs import SealedStream, StreamPorts
+from edge.keys import FileIdentity, HpkeKeypair, sign_evidence, verifier
+from edge.outbox import MIGRATIONS, Outbox, OutboxLimits
+from edge.ports import Instant
+from edge.store import open_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.store import Store
+
+DEVICE = "box-1"
+ORG = "org"
+UP = f"lastmile/v1/{ORG}/{DEVICE}/up"
+DOWN = f"lastmile/v1/{ORG}/{DEVICE}/down"
+START_US = 1_800_000_000_000_000
+
+
+class StillClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, wall_us: int = START_US, boot_id: str = "00" * 8) -> None:
+        self.wall_us = wall_us
+        self.monotonic_us = 0
+        self.boot_id = boot_id
+
+    def now(self) -> Instant:
+        """Returns the instant at which it stands."""
+        return Instant(self.wall_us, self.boot_id, self.monotonic_us)
+
+    def advance(self, by_us: int) -> None:
+        """Moves both clocks on."""
+        self.wall_us += by_us
+        self.monotonic_us += by_us
+
+
+class Dice:
+    """Entropy that never repeats within one test, and repeats from run to run."""
+
+    def __init__(self, seed: bytes = b"dice") -> None:
+        self._seed = seed
+        self._thrown = 0
+
+    def token(self, count: int) -> bytes:
+        """Returns bytes that no throw gave before."""
+        self._thrown += 1
+        block = hashlib.sha256(self._seed + self._thrown.to_bytes(8, "big")).digest()
+        return (block * (count // len(block) + 1))[:count]
+
+
+class PaperCounter:
+    """A monotonic counter that survives whatever a test does to the disk."""
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    def read(self) -> int:
+        """Returns the present value."""
+        return self.value
+
+    def advance_to(self, value: int) -> None:
+        """Raises the counter; it never goes down."""
+        self.value = max(self.value, value)
+
+
+class Desk:
+    """A device's folder with its keys, and the core's keys.
+
+    Args:
+        folder: Empty folder.
+        dice: Entropy of this device; shared by its restarts.
+    """
+
+    def __init__(self, folder: Path, dice: Dice | None = None) -> None:
+        self.path = folder / "outbox.db"
+        self.clock = StillClock()
+        self.dice = dice or Dice()
+        self.identity = FileIdentity.create(folder / "box.pem", DEVICE)
+        self.core = FileIdentity.create(folder / "core.pem", "core")
+        self.hpke = HpkeKeypair.create(folder / "hpke.pem")
+        self.verify_core = verifier(self.core.public_bytes)
+
+    def open(self, limits: OutboxLimits | None = None, alg: int = 3) -> Running:
+        """Starts the device's program."""
+        store = open_store(self.path, [MIGRATIONS])
+        outbox = Outbox(store, DEVICE, limits)
+        ports = StreamPorts(self.identity, self.hpke.public_bytes, self.clock, self.dice, UP)
+        return Running(store, outbox, SealedStream(store, outbox, ports, alg))
+
+    def stored(self, epoch: int, seq: int, head: bytes, **changed: Any) -> bytes:
+        """Returns the core's signed acknowledgement."""
+        record = {"type": "stored", "device": DEVICE, "epoch": epoch, "seq": seq, "head": head}
+        return sign_evidence(self.core, {**record, **changed}, DOWN)
+
+
+class Running:
+    """The device's program while it runs."""
+
+    def __init__(self, store: Store, outbox: Outbox, stream: SealedStream) -> None:
+        self.store = store
+        self.outbox = outbox
+        self.stream = stream
+
+    def head_at(self, epoch: int, seq: int) -> bytes:
+        """Returns the chain's value that the outbox keeps beside a message."""
+        row = self.store.row(
+            "SELECT head FROM outbox_messages WHERE epoch = ? AND seq = ?", (epoch, seq)
+        )
+        assert row is not None
+        return bytes(row["head"])
+
+    def restart_point(self) -> None:
+        """Ends the program; its keys are gone, its file stays."""
+        self.store.close()
