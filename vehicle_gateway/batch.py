@@ -1,0 +1,331 @@
+"""A window becomes sealed messages and a checkpoint, in one transaction.
+
+Place in the flow: windows → decode → events → trips → **batch** → epochs, outbox.
+
+    raw batch      columns of the window                       dropped first when the outbox is full
+    trip batch     summary of a trip that has ended            outlives raw columns
+    event batch    events that have ended in the window        outlives both
+
+    record {v, start_us, boot, mono_us, trip, driver, vehicle, columns, events, counts}, and
+           trip_summary in a trip batch
+
+* One transaction holds the messages of a window, where the source stands after it and all that
+  decoder, events and trips remember. Killed anywhere, the gateway goes on at the last window that
+  is whole on the disk: nothing is counted twice and nothing is left out.
+* When a transaction fails, what is in memory goes back to the checkpoint too.
+* A batch that would be too large for a message is split; no sample is left out for its size.
+* The driver stands in a batch only while their consent lives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlite_utils.migrations import Migrations
+
+from edge.codec import decode, deflate, encode
+from edge.columns import Group, encode_columns
+from edge.outbox import PRIORITY_EVENT, PRIORITY_RAW, PRIORITY_TRIP
+from edge.store import create_tables
+from vehicle_gateway.events import Events
+from vehicle_gateway.trips import Trips
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlite_utils import Database
+
+    from edge.epochs import SealedStream
+    from edge.outbox import Outbox
+    from edge.ports import Clock, FrameChunk
+    from edge.store import Store
+    from vehicle_gateway.campaign import Campaign
+    from vehicle_gateway.decode import Decoded, Decoder
+    from vehicle_gateway.driver import DriverBook
+    from vehicle_gateway.events import Event
+    from vehicle_gateway.trips import Summary
+
+VERSION: Final = 1
+# The core takes 256 KiB a message; seal and headers need less than 256 bytes of it.
+PLAINTEXT_BYTES_MAX: Final = 200 * 1024
+TOTALS: Final = ("frames", "samples", "events", "batches", "sealed_bytes", "unknown_frames")
+MIGRATIONS = Migrations("gateway_batch")
+
+
+@MIGRATIONS()
+def gateway_batch_001(database: Database) -> None:
+    """The checkpoint: one row."""
+    create_tables(
+        database,
+        """CREATE TABLE gateway_checkpoint (
+            id       INTEGER PRIMARY KEY CHECK (id = 1),
+            source   TEXT    NOT NULL,
+            position INTEGER NOT NULL,
+            totals   BLOB    NOT NULL,
+            state    BLOB    NOT NULL
+        )""",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """What every batch of this box says of itself."""
+
+    device: str
+    vehicle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where batches go.
+
+    Attributes:
+        store: Holds outbox, driver and checkpoint.
+    """
+
+    store: Store
+    outbox: Outbox
+    stream: SealedStream
+    drivers: DriverBook
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message to be sealed."""
+
+    priority: int
+    start_us: int
+    trip: str | None
+    groups: Sequence[Group] = ()
+    events: Sequence[Event] = ()
+    summary: Summary | None = None
+    frames: int = 0
+    unknown: int = 0
+    dropped: Mapping[str, int] | None = None
+
+
+class Batcher:
+    """Takes windows of one source in, seals them, and knows where it stands.
+
+    Attributes:
+        position: Frames of the source that are safely sealed.
+        totals: Counts since the start of the source, by the names of `TOTALS`.
+    """
+
+    def __init__(self, sink: Sink, vehicle: Vehicle, decoder: Decoder, campaign: Campaign) -> None:
+        self._sink = sink
+        self._vehicle = vehicle
+        self._decoder = decoder
+        self.events = Events(campaign)
+        self._trips = Trips(campaign, vehicle.device)
+        self._fresh = self._state()
+        self._source, self._repeatable = "", True
+        self.position = 0
+        self.totals = dict.fromkeys(TOTALS, 0)
+
+    def resume(self, source: str, *, repeatable: bool) -> None:
+        """Goes on from the checkpoint, if there is one of this source.
+
+        Args:
+            source: Name of what is read; another source begins at nothing.
+            repeatable: Whether it can be read again from any frame: a recording, not a bus.
+        """
+        self._source, self._repeatable = source, repeatable
+        row = self._sink.store.row("SELECT source, position, totals, state FROM gateway_checkpoint")
+        if row is None or row["source"] != source:
+            self.position, self.totals = 0, dict.fromkeys(TOTALS, 0)
+            self._restore(self._fresh)
+            return
+        self.position = row["position"] if repeatable else 0
+        self.totals = decode(bytes(row["totals"]))
+        self._restore(decode(bytes(row["state"])))
+
+    def take(self, window: FrameChunk) -> None:
+        """Seals one window.
+
+        Raises:
+            DeviceFault: The disk is full or failing: nothing of the window was kept, and it may be
+                given again.
+        """
+        try:
+            with self._sink.store.transaction():
+                self._take(window)
+        except BaseException:
+            self._go_back()
+            raise
+
+    def rest(self, now_us: int) -> None:
+        """Ends a trip when the vehicle has been silent for long; for live sources."""
+        summary = self._trips.expire(now_us)
+        if summary is not None:
+            self._seal_end(summary, self.events.finish())
+
+    def finish(self) -> None:
+        """Ends events and trip because the source has ended for good.
+
+        Raises:
+            DeviceFault: The disk is full or failing: nothing has changed.
+        """
+        events = self.events.finish()
+        self._trips.feed([], events)
+        summary = self._trips.finish()
+        if events or summary is not None:
+            self._seal_end(summary, events)
+
+    # ------------------------------------------------------------ inside
+    def _take(self, window: FrameChunk) -> None:
+        start_us = window.times_us[0]
+        decoded = self._decoder.decode(window)
+        events = self.events.feed(decoded.groups)
+        ended = self._trips.expire(start_us)
+        trip = self._trips.feed(decoded.groups, events)
+        if ended is not None:
+            self._seal(_summary_part(ended))
+        self._seal(_raw_part(window, decoded, trip))
+        if events:
+            self._seal(Part(PRIORITY_EVENT, start_us, trip, events=events))
+        self.position = window.position
+        self.totals["frames"] += decoded.frames
+        self.totals["unknown_frames"] += decoded.unknown_frames
+        self._save()
+
+    def _seal_end(self, summary: Summary | None, events: Sequence[Event]) -> None:
+        trip = summary["trip"] if summary is not None else None
+        try:
+            with self._sink.store.transaction():
+                if events:
+                    self._seal(Part(PRIORITY_EVENT, events[0]["start_us"], trip, events=events))
+                if summary is not None:
+                    self._seal(_summary_part(summary))
+                self._save()
+        except BaseException:
+            self._go_back()
+            raise
+
+    def _seal(self, part: Part) -> None:
+        now = self._sink.clock.now()
+        common = {
+            "boot": now.boot_id,
+            "mono_us": now.monotonic_us,
+            "driver": self._sink.drivers.live(now.wall_us),
+            "vehicle": self._vehicle.vehicle,
+        }
+        for piece, plaintext in fitting(part, common):
+            seq = self._sink.stream.seal(plaintext, piece.priority)
+            self.totals["batches"] += 1
+            self.totals["samples"] += count_samples(piece.groups)
+            self.totals["events"] += len(piece.events)
+            self.totals["sealed_bytes"] += self._size_of(seq)
+
+    def _size_of(self, seq: int) -> int:
+        epoch = self._sink.stream.epoch
+        found = self._sink.outbox.due(1, after=(epoch, seq - 1))
+        kept = found and (found[0].epoch, found[0].seq) == (epoch, seq)
+        return len(found[0].payload) if kept else 0
+
+    def _save(self) -> None:
+        self._sink.store.execute(
+            "INSERT INTO gateway_checkpoint (id, source, position, totals, state) "
+            "VALUES (1, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET source = excluded.source, "
+            "position = excluded.position, totals = excluded.totals, state = excluded.state",
+            (self._source, self.position, encode(self.totals), encode(self._state())),
+        )
+
+    def _go_back(self) -> None:
+        """Forgets what a failed transaction had moved in memory."""
+        self.resume(self._source, repeatable=self._repeatable)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "decoder": self._decoder.state(),
+            "events": self.events.state(),
+            "trips": self._trips.state(),
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._decoder.restore(state["decoder"])
+        self.events.restore(state["events"])
+        self._trips.restore(state["trips"])
+
+
+def count_samples(groups: Sequence[Group]) -> int:
+    """Counts the values that are present."""
+    return sum(
+        len(values) - values.count(None) for each in groups for values in each.series.values()
+    )
+
+
+def fitting(part: Part, common: Mapping[str, Any]) -> Iterator[tuple[Part, bytes]]:
+    """Yields a part with its plaintext, halved as often as it takes to fit into a message."""
+    plaintext = deflate(encode(record_of(part, common)))
+    halves = _halves(part) if len(plaintext) > PLAINTEXT_BYTES_MAX else None
+    if halves is None:
+        yield part, plaintext
+        return
+    for half in halves:
+        yield from fitting(half, common)
+
+
+def record_of(part: Part, common: Mapping[str, Any]) -> dict[str, Any]:
+    """Lays out the record that the core reads."""
+    record = {
+        "v": VERSION,
+        **common,
+        "start_us": part.start_us,
+        "trip": part.trip,
+        "columns": encode_columns(part.groups, part.start_us) if part.groups else b"",
+        "events": list(part.events),
+        "counts": {
+            "frames": part.frames,
+            "samples": count_samples(part.groups),
+            "unknown": part.unknown,
+            "dropped": dict(part.dropped or {}),
+        },
+    }
+    return record if part.summary is None else {**record, "trip_summary": part.summary}
+
+
+def _raw_part(window: FrameChunk, decoded: Decoded, trip: str | None) -> Part:
+    return Part(
+        PRIORITY_RAW,
+        window.times_us[0],
+        trip,
+        groups=decoded.groups,
+        frames=decoded.frames,
+        unknown=decoded.unknown_frames,
+        dropped=decoded.counts,
+    )
+
+
+def _summary_part(summary: Summary) -> Part:
+    return Part(PRIORITY_TRIP, summary["start_us"], summary["trip"], summary=summary)
+
+
+def _halves(part: Part) -> tuple[Part, Part] | None:
+    """Splits columns by group, or a single group by time; None where nothing is left to split."""
+    groups = part.groups
+    if len(groups) > 1:
+        middle = len(groups) // 2
+        first, second = list(groups[:middle]), list(groups[middle:])
+    elif groups and len(groups[0].times_us) > 1:
+        middle = len(groups[0].times_us) // 2
+        first, second = [_slice(groups[0], 0, middle)], [_slice(groups[0], middle, None)]
+    else:
+        return None
+    one = Part(
+        part.priority,
+        part.start_us,
+        part.trip,
+        groups=first,
+        frames=part.frames,
+        unknown=part.unknown,
+        dropped=part.dropped,
+    )
+    return one, Part(part.priority, part.start_us, part.trip, groups=second)
+
+
+def _slice(group: Group, start: int, end: int | None) -> Group:
+    series = {signal: values[start:end] for signal, values in group.series.items()}
+    return Group(group.times_us[start:end], series)

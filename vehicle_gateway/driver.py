@@ -1,0 +1,196 @@
+"""Who drives, and whether they agree: sign-in and consent at the box.
+
+Place in the flow: `lastmile-gateway consent` → statement file → **driver** → signed evidence in the
+chain, and the driver of each batch.
+
+Theory of operation. One process alone writes the store, so the command leaves a *statement* as a
+file and the running gateway takes it in: within one transaction it signs the evidence into the
+sealed stream and changes who is signed in; then the file goes. A gateway that was killed between
+the two takes it in once more, to the same effect.
+
+* Without a live consent there is no driver: batches then carry nothing of any person.
+* Giving consent signs the driver in; withdrawing ends both, and what the box knew of them goes.
+* A driver is a pseudonym. What looks like a telephone or identity number is refused.
+* What was agreed to is the exact text, by its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from sqlite_utils.migrations import Migrations
+
+from edge.catalogue import check_body
+from edge.errors import DeviceFault, LocalError
+from edge.keys import write_private
+from edge.store import create_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlite_utils import Database
+
+    from edge.epochs import SealedStream
+    from edge.store import Store
+
+FOLDER: Final = "statements"
+CHANNEL: Final = "box"
+DAY_US: Final = 86_400_000_000
+SUBJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LOOKS_PERSONAL: Final = re.compile(r"\d{8,}")
+MIGRATIONS = Migrations("gateway_driver")
+
+
+@MIGRATIONS()
+def gateway_driver_001(database: Database) -> None:
+    """The driver who is signed in: one row or none."""
+    create_tables(
+        database,
+        """CREATE TABLE gateway_driver (
+            id         INTEGER PRIMARY KEY CHECK (id = 1),
+            subject    TEXT    NOT NULL,
+            given_us   INTEGER NOT NULL,
+            expires_us INTEGER NOT NULL
+        )""",
+    )
+
+
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a driver said, as it stands in the evidence."""
+
+    subject: str
+    purpose: str
+    text_sha256: str
+    language: str
+    given_us: int
+    expires_us: int
+    channel: str
+    withdrawn: bool
+
+
+class ConsentText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text to agree to, by language."""
+
+    purpose: str
+    version: int
+    texts: dict[str, str]
+
+    def sha256(self, language: str) -> str:
+        """Hash of the exact text that was shown, hexadecimal."""
+        return hashlib.sha256(self.texts[language].encode("utf-8")).hexdigest()
+
+
+def consent_text() -> ConsentText:
+    """Returns the text that the driving grade asks consent to."""
+    file = resources.files("vehicle_gateway").joinpath("consent", "driving_grade.json")
+    return msgspec.json.decode(file.read_bytes(), type=ConsentText)
+
+
+def make_statement(
+    subject: str, language: str, now_us: int, days: int, *, withdrawn: bool
+) -> Statement:
+    """Makes a statement about the driving grade.
+
+    Args:
+        subject: Pseudonym of the driver.
+        language: Of the text that was shown.
+        now_us: When they said so, microseconds UTC.
+        days: How long a given consent lives.
+        withdrawn: Whether this ends the consent.
+
+    Raises:
+        LocalError: The pseudonym is none, or there is no text in that language.
+    """
+    text = consent_text()
+    if not SUBJECT.fullmatch(subject) or LOOKS_PERSONAL.search(subject):
+        raise LocalError(
+            "A driver is named by a pseudonym of letters, digits, dots and dashes, with no number "
+            "of eight digits or more. Ask the branch for it.",
+            "driver-subject",
+        )
+    if language not in text.texts:
+        known = ", ".join(sorted(text.texts))
+        raise LocalError(f"There is no consent text in {language}; use {known}.", "driver-language")
+    return Statement(
+        subject=subject,
+        purpose=text.purpose,
+        text_sha256=text.sha256(language),
+        language=language,
+        given_us=now_us,
+        expires_us=now_us + days * DAY_US,
+        channel=CHANNEL,
+        withdrawn=withdrawn,
+    )
+
+
+def leave_statement(data_dir: Path, statement: Statement) -> Path:
+    """Writes a statement where the gateway finds it; on disk when this returns.
+
+    Raises:
+        DeviceFault: It cannot be written.
+    """
+    word = "withdraw" if statement.withdrawn else "give"
+    path = data_dir / FOLDER / f"{statement.given_us:020d}-{word}.json"
+    write_private(path, msgspec.json.encode(statement))
+    return path
+
+
+def waiting_statements(data_dir: Path) -> Iterator[tuple[Path, Statement]]:
+    """Yields statements that were left, oldest first.
+
+    Raises:
+        DeviceFault: One of them is damaged; it is named.
+    """
+    for path in sorted((data_dir / FOLDER).glob("[0-9]*.json")):
+        try:
+            yield path, msgspec.json.decode(path.read_bytes(), type=Statement)
+        except (OSError, msgspec.DecodeError) as error:
+            raise DeviceFault(
+                f"The statement {path} cannot be read ({error}). Remove it and let the driver "
+                "repeat it.",
+                "driver-statement",
+            ) from error
+
+
+class DriverBook:
+    """The driver who is signed in at this box."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def take_in(self, statement: Statement, stream: SealedStream) -> None:
+        """Signs a statement into the chain and acts on it, in one transaction.
+
+        Raises:
+            DeviceFault: The disk or the outbox is full; nothing has changed.
+        """
+        body = msgspec.to_builtins(statement)
+        check_body("consent", body)
+        with self._store.transaction():
+            stream.state({"type": "consent", **body})
+            if statement.withdrawn:
+                self._store.execute(
+                    "DELETE FROM gateway_driver WHERE subject = ?", (statement.subject,)
+                )
+                return
+            self._store.execute(
+                "INSERT INTO gateway_driver (id, subject, given_us, expires_us) VALUES (1, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET subject = excluded.subject,"
+                " given_us = excluded.given_us, expires_us = excluded.expires_us",
+                (statement.subject, statement.given_us, statement.expires_us),
+            )
+
+    def live(self, now_us: int) -> str | None:
+        """Returns the driver whose consent lives now, else None."""
+        row = self._row()
+        if row is None or not row["given_us"] <= now_us < row["expires_us"]:
+            return None
+        return str(row["subject"])
+
+    def _row(self) -> dict[str, Any] | None:
+        return self._store.row("SELECT subject, given_us, expires_us FROM gateway_driver")
