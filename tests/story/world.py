@@ -3,8 +3,9 @@
 Place in the flow: beneath the demo and the end-to-end tests; it knows processes and files, not
 banking.
 
-* Every process runs the real command line that a deployment runs, in a session of its own.
-* `close` leaves no process behind, whatever happened before; what it had to kill it names.
+* Every process runs the real command line that a deployment runs, in a session of its own: Ctrl-C
+  at the keyboard reaches the story alone, which then ends them in order.
+* `close` leaves no process behind, whatever happened before.
 * A process that ends early takes the story down with the last lines of its own log.
 """
 
@@ -17,17 +18,23 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import DeviceFault, LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
 GRACE_S = 10.0
 LOG_TAIL_LINES = 12
+
+
+def pause() -> None:
+    """Lets a moment pass between two looks at something."""
+    select.select([], [], [], POLL_S)
 
 
 @dataclass(slots=True)
@@ -37,11 +44,14 @@ class World:
     Attributes:
         directory: Where everything of this story lives.
         environment: Extra environment of every process.
+        idle: What is done while waiting; a story with windows runs Qt's loop here.
     """
 
     directory: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    idle: Callable[[], None] = pause
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _log_starts: dict[str, int] = field(default_factory=dict)
 
     def start(self, name: str, module: str, *arguments: str) -> None:
         """Starts `python -m module arguments` in the background under a name of ours.
@@ -51,14 +61,14 @@ class World:
         """
         if self.alive(name):
             raise LocalError(f"{name} runs already; stop it first.", "story-running")
-        log = self.log_path(name).open("ab")
-        with log:
+        with self.log_path(name).open("ab") as log:
+            self._log_starts[name] = log.tell()
             self._running[name] = subprocess.Popen(
                 self._command(module, arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.environment},
+                env=self._environment(),
                 start_new_session=True,
             )
 
@@ -68,20 +78,32 @@ class World:
         Raises:
             DeviceFault: It ended with anything but 0; the text carries what it said.
         """
-        result = subprocess.run(
-            self._command(module, arguments),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            env={**os.environ, **self.environment},
-            check=False,
-        )
+        result = self.attempt(module, *arguments, timeout_s=timeout_s)
         if result.returncode != 0:
             said = (result.stderr or result.stdout).strip()
             line = " ".join((module, *arguments))
             raise DeviceFault(f"`{line}` ended with {result.returncode}:\n{said}", "story-call")
         return result.stdout
+
+    def attempt(
+        self, module: str, *arguments: str, timeout_s: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end, whatever it says; Ctrl-C ends the command too."""
+        process = subprocess.Popen(
+            self._command(module, arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment(),
+            start_new_session=True,
+        )
+        try:
+            said, complained = process.communicate(timeout=timeout_s)
+        except BaseException:
+            self._kill_group(process)
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
 
     def alive(self, name: str) -> bool:
         """Says whether the named process runs now."""
@@ -89,13 +111,19 @@ class World:
         return process is not None and process.poll() is None
 
     def finish(self, name: str, timeout_s: float) -> int:
-        """Waits for the named process to end by itself and returns its exit code."""
+        """Waits for the named process to end by itself and returns its exit code.
+
+        Raises:
+            DeviceFault: It still ran when the time was over.
+        """
         process = self._running[name]
-        try:
-            return process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            said = self.tail(name)
-            raise DeviceFault(f"{name} did not end in {timeout_s:.0f} s:\n{said}", "story") from None
+        deadline = time.monotonic() + timeout_s
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                said = self.tail(name)
+                raise DeviceFault(f"{name} did not end in {timeout_s:.0f} s:\n{said}", "story")
+            self.idle()
+        return int(process.wait())
 
     def stop(self, name: str) -> None:
         """Asks the named process to end (SIGTERM), and makes sure that it does."""
@@ -109,10 +137,8 @@ class World:
             self._kill_group(process)
 
     def kill(self, name: str) -> None:
-        """Kills the named process as a power cut would: SIGKILL, no farewell."""
-        process = self._running.pop(name)
-        process.send_signal(signal.SIGKILL)
-        process.wait(GRACE_S)
+        """Kills the named process and its children as a power cut would: SIGKILL, no farewell."""
+        self._kill_group(self._running.pop(name))
 
     def wait_until(self, claim: str, true: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Waits until something observable is true.
@@ -126,7 +152,13 @@ class World:
             if time.monotonic() > deadline:
                 logs = "\n".join(f"--- {name}\n{self.tail(name)}" for name in self._running)
                 raise DeviceFault(f"Not true after {timeout_s:.0f} s: {claim}\n{logs}", "story")
-            select.select([], [], [], POLL_S)
+            self.idle()
+
+    def said(self, name: str) -> str:
+        """Returns everything that the named process wrote since it was last started."""
+        with self.log_path(name).open("rb") as log:
+            log.seek(self._log_starts[name])
+            return log.read().decode(errors="replace")
 
     def tail(self, name: str) -> str:
         """Returns the last lines that the named process logged."""
@@ -148,7 +180,11 @@ class World:
             self.stop(name)
 
     def _command(self, module: str, arguments: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", module, *arguments]
+        return [sys.executable, "-P", "-m", module, *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        """Every process imports this very checkout, wherever the story was started."""
+        return {**os.environ, "PYTHONPATH": str(ROOT), **self.environment}
 
     def _raise_if_failed(self) -> None:
         for name, process in self._running.items():
@@ -160,5 +196,5 @@ class World:
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            return
+            pass
         process.wait(GRACE_S)
