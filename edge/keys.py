@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -81,11 +81,11 @@ class FileIdentity:
         """
         content = _read(path)
         first, _, rest = content.partition(b"\n")
-        if not first.startswith(KID_LINE):
+        kid = first.removeprefix(KID_LINE).decode("utf-8", errors="replace")
+        if not first.startswith(KID_LINE) or not kid or not kid.isprintable():
             raise LocalError(
                 f"{path} does not say whose key it is. Provision this device again.", "key-kid"
             )
-        kid = first.removeprefix(KID_LINE).decode("utf-8", errors="replace")
         return cls(kid, _load_private(path, rest))
 
     @property
@@ -275,7 +275,8 @@ def write_private(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        draft.unlink(missing_ok=True)  # one of another owner, mode or place must not be written to
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
             file.write(content)
             file.flush()
@@ -306,7 +307,7 @@ def _read(path: Path) -> bytes:
 def _load_private(path: Path, pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise LocalError(

@@ -65,7 +65,7 @@ class Aead:
         """
         if len(plaintext) > self.plaintext_bytes_max:
             raise LocalError(
-                f"{self.name} seals at most {self.plaintext_bytes_max} bytes; make smaller batches.",
+                f"{self.name} seals {self.plaintext_bytes_max} bytes at most; send smaller ones.",
                 "suite-length",
             )
         return self._make(key).encrypt(nonce, plaintext, aad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 import tracemalloc
@@ -198,10 +199,8 @@ def test_what_was_deflated_inflates(data: bytes) -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_hostile_streams_raise_only_codec_errors(data: bytes, limit: int) -> None:
-    try:
+    with contextlib.suppress(CodecError):
         assert len(inflate(data, limit)) <= limit
-    except CodecError:
-        pass
 
 
 def test_one_byte_past_the_limit_is_past_it() -> None:

@@ -99,7 +99,7 @@ def rebuilt(**changed: Any) -> bytes:
 )
 def test_a_message_under_another_name_does_not_open(changed: dict[str, Any]) -> None:
     with pytest.raises(SealError) as refusal:
-        opened(rebuilt(**{key: value for key, value in changed.items()}))
+        opened(rebuilt(**changed))
     assert refusal.value.code == "seal-tag"
 
 
