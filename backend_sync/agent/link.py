@@ -50,8 +50,10 @@ class Link:
             )
         except httpx.InvalidURL as error:
             raise LocalError(f"[core] url is no address ({error}); correct it.", "url") from error
-        if self._client.base_url.scheme != "https":
-            raise LocalError("[core] url must begin with https://; correct it.", "url")
+        if self._client.base_url.scheme != "https" or not self._client.base_url.host:
+            raise LocalError(
+                f"[core] url {url} is no https:// address of a host; correct it.", "url"
+            )
 
     def __enter__(self) -> Self:
         return self

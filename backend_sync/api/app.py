@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar, Request, Response, get, post
 from litestar.exceptions import ClientException, HTTPException
+from litestar.params import FromPath, RawBody  # noqa: TC002 - read at run time
 
 from backend_sync.messages import FRAME_BYTES_MAX
 
@@ -31,11 +32,11 @@ def build_app(gate: Gate) -> Litestar:
     """Returns the ASGI application over a gate."""
 
     @post("/v1/devices/{device:str}/journal", status_code=200, sync_to_thread=True)
-    def take_journal(device: str, body: bytes) -> Response[bytes]:
+    def take_journal(device: FromPath[str], body: RawBody) -> Response[bytes]:
         return _respond(gate.take_journal(device, body))
 
     @post("/v1/devices/{device:str}/downlink", status_code=200, sync_to_thread=True)
-    def give_downlink(device: str, body: bytes) -> Response[bytes]:
+    def give_downlink(device: FromPath[str], body: RawBody) -> Response[bytes]:
         return _respond(gate.give_downlink(device, body))
 
     @get("/healthz", sync_to_thread=False)

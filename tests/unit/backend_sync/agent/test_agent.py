@@ -1,0 +1,133 @@
+"""Claims about the loop: it sends what is new, waits out trouble, and says each thing once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backend_sync.agent.agent import Agent
+from backend_sync.agent.config import ContactSection
+from backend_sync.agent.link import Unreachable
+from backend_sync.agent.schedule import Schedule
+from backend_sync.agent.status import read_status
+from tests.unit.backend_sync.agent.village import DEVICE, START_US
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from edge.store import Store
+    from tests.unit.backend_sync.agent.village import Core, Kiosk, Wire
+
+
+@dataclass
+class Turns:
+    """Instead of sleeping, lets something happen; ends the loop after so many turns."""
+
+    kiosk: Kiosk
+    turns: int
+    each: Callable[[int], None] = lambda _: None
+    taken: int = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.kiosk.clock.wall_us += int((timeout or 0) * 1_000_000)
+        self.taken += 1
+        self.each(self.taken)
+        return self.taken >= self.turns
+
+
+def make_agent(kiosk: Kiosk, wire: Wire, store: Store) -> Agent:
+    schedule = Schedule(ContactSection(), kiosk.randomness)
+    return Agent(kiosk.contact(wire, store), schedule, kiosk.journal, store, kiosk.clock)
+
+
+def lose(*_: object) -> bytes:
+    raise Unreachable("no route")
+
+
+def test_new_entries_go_up_as_they_are_written(core: Core, kiosk: Kiosk, wire: Wire) -> None:
+    with kiosk.open_mirror() as store:
+        make_agent(kiosk, wire, store).run(Turns(kiosk, 6, lambda _: kiosk.write(1)))
+    assert len(core.entries()) == 5
+    assert core.entries() == kiosk.chain()[:5]
+
+
+def test_an_idle_kiosk_calls_seldom(kiosk: Kiosk, wire: Wire) -> None:
+    with kiosk.open_mirror() as store:
+        make_agent(kiosk, wire, store).run(Turns(kiosk, 200))
+    assert kiosk.clock.wall_us - START_US < 900 * 1_000_000
+    assert len(wire.carried) == 1
+
+
+def test_trouble_is_logged_when_it_begins_and_when_it_ends(
+    core: Core, kiosk: Kiosk, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    kiosk.write(1)
+    with kiosk.open_mirror() as store:
+        agent = make_agent(kiosk, wire, store)
+        wire.before = lose
+        for _ in range(5):
+            agent.make_contact()
+        wire.before = lambda _, body: body
+        agent.make_contact()
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("no route" in line for line in told) == 2, "once for each direction"
+    assert sum("works again" in line for line in told) == 2
+    assert core.entries() == kiosk.chain()
+
+
+def test_a_halt_is_an_error_in_the_log_once(
+    kiosk: Kiosk, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    kiosk.write(2)
+    with kiosk.open_mirror() as store:
+        agent = make_agent(kiosk, wire, store)
+        agent.make_contact()
+        kiosk.journal.unlink()
+        agent.make_contact()
+        agent.make_contact()
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(errors) == 1
+    assert "rollback" in errors[0].getMessage()
+
+
+def test_once_brings_everything(
+    core: Core, kiosk: Kiosk, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend_sync.agent.contact.FRAMES_MAX", 1)
+    monkeypatch.setattr("backend_sync.agent.contact.FRAME_PLAIN_BYTES", 500)
+    kiosk.write(9)
+    with kiosk.open_mirror() as store:
+        outcome = make_agent(kiosk, wire, store).run_once()
+    assert (outcome.good, outcome.more) == (True, False)
+    assert core.entries() == kiosk.chain()
+
+
+def test_status_tells_how_far_sync_has_come(kiosk: Kiosk, wire: Wire) -> None:
+    assert read_status(DEVICE, kiosk.journal, kiosk.mirror).uplink == "never"
+    kiosk.write(3)
+    with kiosk.open_mirror() as store:
+        make_agent(kiosk, wire, store).run_once()
+        kiosk.write(2)
+        status = read_status(DEVICE, kiosk.journal, kiosk.mirror)
+    assert (status.uplink, status.code) == ("ready", "")
+    assert (status.journal_seq, status.mark_seq) == (5, 3)
+    assert status.contact_us is not None
+    assert status.next_contact_us is not None
+    assert status.contact_us <= status.next_contact_us
+    assert status.scopes["drawer"] >= 1
+    assert "entry 5; the core holds up to 3" in "\n".join(status.lines())
+
+
+def test_status_says_why_uploads_stopped(kiosk: Kiosk, wire: Wire) -> None:
+    kiosk.write(1)
+    kiosk.meet(wire)
+    kiosk.journal.unlink()
+    kiosk.meet(wire)
+    status = read_status(DEVICE, kiosk.journal, kiosk.mirror)
+    assert (status.uplink, status.code, status.journal_seq) == ("halted", "rollback", None)
+    assert "call the bank" in status.lines()[-1]
+    assert status.as_dict()["code"] == "rollback"
