@@ -126,7 +126,9 @@ class Placement(QObject):
         application.screenRemoved.connect(self._screen_removed)
         application.screenAdded.connect(self._screen_added)
         for side in SIDES:
-            self._windows[side].screenChanged.connect(lambda _screen, at=side: self._strayed(at))
+            self._windows[side].screenChanged.connect(
+                lambda screen, at=side: self._strayed(at, screen)
+            )
             screen = present_screens().get(self.screen_name(side))
             if screen is None:
                 self._lose(side)
@@ -163,9 +165,10 @@ class Placement(QObject):
         log.warning("%s screen %s is not connected", side, self.screen_name(side))
         self.lost.emit(side)
 
-    def _strayed(self, side: str) -> None:
+    def _strayed(self, side: str, screen: QScreen | None) -> None:
         """Hides a window that something moved to a screen that is not its own."""
-        screen = self._windows[side].screen()
+        # Never `window.screen()`: PySide takes what it returns for a child of the window and
+        # deletes Qt's own screen with it.
         if self._present.get(side) and screen is not None:
             if screen.name() != self.screen_name(side):
                 self._lose(side)

@@ -176,6 +176,10 @@ class Shell(QObject):
             shiboken6.delete(self._engines.popitem()[1])
         QCoreApplication.removeTranslator(self._translator)
 
+    def engine(self, side: str) -> QQmlApplicationEngine:
+        """Returns the engine of a window, which no other window shares."""
+        return self._engines[side]
+
     def _load(self, name: str) -> QQmlApplicationEngine:
         engine = QQmlApplicationEngine(self)
         engine.addImportPath(str(QML_FOLDER))

@@ -143,6 +143,14 @@ class Pilot:
         assert self.shell.views is not None
         return self.shell.views
 
+    def show(self, views: Views) -> None:
+        """Hands views to the shell as a worker would, and waits until they are drawn."""
+        self.shell.receive(views)
+        self.wait(lambda drawn: drawn is views)
+        self.settle()
+        for side in self.shell.windows:
+            self._draw(side)
+
     def wait_step(self, step: str, timeout_s: float = TIMEOUT_S) -> Views:
         """Waits until either side stands at `step`; returns the views."""
         return self.wait(lambda now: step in (now.operator.step, now.customer.step), timeout_s)
@@ -166,10 +174,15 @@ class Pilot:
             return item is not None and item.isEnabled() and settled
 
         self.until(ready, f"control {name} on the {side}'s screen", timeout_s)
+        self._draw(side)
         item = self.find(side, name)
         assert item is not None
         self.touch(side, item.mapToScene(QPointF(item.width() / 2, item.height() / 2)).toPoint())
         self.settle()
+
+    def _draw(self, side: str) -> None:
+        """Draws a frame: Qt puts rows and columns in order only then."""
+        self.shell.windows[side].grabWindow()
 
     def touch(self, side: str, point: QPoint) -> None:
         """Puts a finger down at a point of a window and lifts it, whatever is there."""

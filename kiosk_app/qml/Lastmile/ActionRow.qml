@@ -1,5 +1,6 @@
 // The buttons of a step along the foot of the screen: the primary one always stands at the right.
 //
+// - Buttons that are many or long make two rows.
 // - Where a receipt is shown, its reprint stands below it.
 pragma ComponentBehavior: Bound
 import QtQuick
@@ -13,10 +14,16 @@ Item {
     readonly property var others: side.buttons.filter(button => button.role !== "primary")
     readonly property var primary: side.buttons.filter(button => button.role === "primary")
 
-    implicitHeight: Theme.target
+    // Where they do not fit side by side, what moves on stands above what does not.
+    readonly property bool stacked: leading.implicitWidth + Theme.gap + following.implicitWidth > width
+
+    implicitHeight: stacked ? 2 * Theme.target + Theme.gap : Theme.target
 
     Row {
+        id: following
+
         anchors.left: parent.left
+        anchors.bottom: parent.bottom
         spacing: Theme.gap
 
         Repeater {
@@ -33,7 +40,10 @@ Item {
         }
     }
     Row {
+        id: leading
+
         anchors.right: parent.right
+        anchors.top: parent.top
         spacing: Theme.gap
 
         ActionButton {
