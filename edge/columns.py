@@ -42,6 +42,7 @@ VERSION: Final = 1
 SAMPLES_MAX: Final = 1_000_000
 GROUPS_MAX: Final = 4_096
 VARINT_BYTES_MAX: Final = 10
+VARINT_LIMIT: Final = 1 << 64
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 TYPECODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 LEVEL, DRIFT, CLOCK, PLAIN = 0, 1, 2, 3
@@ -77,6 +78,8 @@ def encode_columns(groups: Sequence[Group], base_us: int) -> bytes:
     """
     if len(groups) > GROUPS_MAX:
         raise LocalError(f"A batch has at most {GROUPS_MAX} groups.", "columns-groups")
+    if not INT_MIN <= base_us <= INT_MAX:
+        raise LocalError("The base of a batch has more than 64 bits.", "columns-range")
     out = bytearray([VERSION])
     _write_varint(out, len(groups))
     _write_varint(out, _zigzag(base_us))
@@ -92,6 +95,8 @@ def _write_group(out: bytearray, group: Group, base_us: int) -> None:
     _write_varint(out, len(group.series))
     for signal in sorted(group.series):
         values = group.series[signal]
+        if not 0 <= signal < VARINT_LIMIT:
+            raise LocalError("A signal's id is from 0 to 2**64 - 1.", "columns-signal")
         if len(values) != count:
             raise LocalError("A series is not as long as its times.", "columns-length")
         _write_varint(out, signal)
@@ -154,8 +159,9 @@ def _planes(folded: list[int], width: int) -> bytes:
 
 
 def _bitmap(values: Sequence[int | None]) -> bytes:
-    bits = sum(1 << place for place, value in enumerate(values) if value is not None)
-    return bits.to_bytes((len(values) + 7) // 8, "little")
+    # Base 2 converts in linear time; shifting one bit at a time is quadratic.
+    digits = "".join("0" if value is None else "1" for value in reversed(values))
+    return int(digits, 2).to_bytes((len(values) + 7) // 8, "little")
 
 
 def _width(largest: int) -> int:
@@ -216,7 +222,8 @@ class _Reader:
             if signal <= before:
                 raise ColumnsError("Signals are unsorted or repeated.", "columns-order")
             before = signal
-            series[signal] = self.serie(self._claim(count))
+            self._claim(max(count, 1))  # even an empty series costs memory
+            series[signal] = self.serie(count)
         return Group(_require_range(times), series)
 
     def serie(self, count: int) -> Sequence[int | None]:
@@ -229,7 +236,8 @@ class _Reader:
         if bits >> count:
             raise ColumnsError("A bitmap marks values past the end.", "columns-bitmap")
         values = iter(self.ints(bits.bit_count()))
-        return [next(values) if bits >> place & 1 else None for place in range(count)]
+        digits = reversed(f"{bits:0{count}b}"[:count])  # linear in count, as in `_bitmap`
+        return [next(values) if digit == "1" else None for digit in digits]
 
     def ints(self, count: int) -> list[int]:
         if count == 0:
@@ -279,7 +287,7 @@ class _Reader:
         for place in range(VARINT_BYTES_MAX):
             octet = self.octet()
             value |= (octet & 0x7F) << (7 * place)
-            if octet < 0x80:
+            if octet < 0x80 and value < VARINT_LIMIT:
                 return value
         raise ColumnsError("A number is longer than 64 bits.", "columns-varint")
 
