@@ -1,0 +1,344 @@
+"""`lastmile-gateway`: the command line of the vehicle box.
+
+Place in the flow: gateway.toml → **composition** → gateway.
+
+* The only module here that chooses hardware: clock, randomness, bus, recording, simulator.
+* Ends with 0 when its work is done or it was asked to stop, 1 when the world failed, 2 when the
+  command or the configuration is wrong, 130 on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge import epochs, outbox
+from edge.config import load_config
+from edge.errors import DeviceFault, LastmileError, LocalError
+from edge.keys import FileIdentity, verifier
+from edge.log import setup_logging
+from edge.store import open_reader, open_store
+from hardware.drivers.can_bus import BusSettings, BusSource, PeriodicRequest
+from hardware.drivers.can_log import LogSource, Pace
+from hardware.drivers.clock import SystemClock, SystemRandomness
+from hardware.sim.vehicle import SimSettings, SimulatedSource
+from vehicle_gateway import batch, driver
+from vehicle_gateway.batch import Batcher, Sink, Vehicle
+from vehicle_gateway.campaign import default_campaign, read_campaign
+from vehicle_gateway.config import GatewayConfig
+from vehicle_gateway.decode import Decoder
+from vehicle_gateway.driver import (
+    DriverBook,
+    consent_text,
+    leave_statement,
+    make_statement,
+    waiting_statements,
+)
+from vehicle_gateway.gateway import Feed, Gateway
+from vehicle_gateway.mqtt import Address, BrokerPlace, Publisher
+from vehicle_gateway.obd import REQUEST_ID, request
+from vehicle_gateway.profile import DEFAULT, load_profile
+from vehicle_gateway.replay import replay
+from vehicle_gateway.status import read_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge.ports import Clock
+    from vehicle_gateway.campaign import Campaign
+    from vehicle_gateway.profile import Profile
+
+PROGRAM = "lastmile-gateway"
+STORE = "outbox.db"
+CONSENT_DAYS = 365
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Builds the command line."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="The vehicle box: listens to the bus, seals what it heard, sends it.",
+        epilog=(
+            "examples:\n"
+            f"  {PROGRAM} run --config gateway.toml\n"
+            f"  {PROGRAM} run --config gateway.toml --sim 600 --exit-when-settled\n"
+            f"  {PROGRAM} consent give --config gateway.toml --driver driver-17 --language zh\n"
+            f"  {PROGRAM} replay drive.log --json\n"
+            f"  {PROGRAM} status --config gateway.toml"
+        ),
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_run(verbs.add_parser("run", help="listen, seal and send until stopped"))
+    _add_consent(verbs.add_parser("consent", help="give or withdraw a driver's consent"))
+    _add_replay(verbs.add_parser("replay", help="show what a recorded drive holds"))
+    status = verbs.add_parser("status", help="show what waits and what was sent")
+    _add_config(status)
+    _add_json(status)
+    return parser
+
+
+def _add_run(verb: argparse.ArgumentParser) -> None:
+    _add_config(verb)
+    verb.add_argument("--log", metavar="FILE", help="replay this recording instead of [source]")
+    _add_dbc(verb)
+    verb.add_argument("--speed", choices=("full", "real"), help="pace of recording or simulator")
+    verb.add_argument(
+        "--sim", type=float, metavar="SECONDS", help="drive the simulated vehicle so long, at once"
+    )
+    verb.add_argument(
+        "--exit-when-settled",
+        action="store_true",
+        help="end when the source has ended and the core has signed for everything",
+    )
+
+
+def _add_consent(verb: argparse.ArgumentParser) -> None:
+    words = verb.add_subparsers(dest="word", required=True, metavar="give|withdraw")
+    for name, help_text in (
+        ("give", "the driver agrees and signs in"),
+        ("withdraw", "the driver ends the consent and signs out"),
+    ):
+        word = words.add_parser(name, help=help_text)
+        _add_config(word)
+        word.add_argument("--driver", required=True, metavar="ID", help="pseudonym of the driver")
+        word.add_argument(
+            "--language",
+            default="zh",
+            choices=sorted(consent_text().texts),
+            help="of the text that was shown (default: zh)",
+        )
+        word.add_argument(
+            "--days", type=int, default=CONSENT_DAYS, help="how long a consent lives (default: 365)"
+        )
+
+
+def _add_replay(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("log", type=Path, metavar="LOG", help="candump, ASC, BLF or MF4 recording")
+    _add_dbc(verb)
+    verb.add_argument(
+        "--profile", default=DEFAULT, metavar="NAME", help=f"vehicle profile (default: {DEFAULT})"
+    )
+    _add_json(verb)
+
+
+def _add_config(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--config", type=Path, required=True, metavar="FILE", help="gateway.toml")
+
+
+def _add_dbc(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--dbc",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="DBC beside those of the profile; may be given more than once",
+    )
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    arguments = build_parser().parse_args(argv)
+    setup_logging("gateway")
+    verbs = {"run": _run, "consent": _consent, "replay": _replay, "status": _status}
+    try:
+        verbs[arguments.verb](arguments)
+    except LocalError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except LastmileError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+# ---------------------------------------------------------------- run
+def _run(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config, GatewayConfig)
+    if arguments.exit_when_settled and config.broker is None:
+        raise LocalError(
+            "Without [broker] in the configuration nothing is ever acknowledged; leave out "
+            "--exit-when-settled.",
+            "gateway-broker",
+        )
+    clock, stop = SystemClock(), threading.Event()
+    profile = load_profile(config.source.profile)
+    feed = _feed(arguments, config, profile, clock, stop)
+    decoder = Decoder(profile, [*config.source.dbc, *arguments.dbc])
+    campaign = _campaign(arguments.config, config)
+    data_dir = config.gateway.data_dir
+    migrations = [outbox.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
+    with open_store(data_dir / STORE, migrations) as store:
+        sink = _sink(config, store, clock)
+        vehicle = Vehicle(config.gateway.device, config.gateway.vehicle)
+        batcher = Batcher(sink, vehicle, decoder, campaign)
+        publisher = _publisher(config, sink, clock)
+        gateway = Gateway(feed, batcher, sink, publisher, data_dir)
+        _stop_on_signals(stop)
+        if publisher:
+            publisher.open()
+        try:
+            summary = gateway.run(stop, exit_when_settled=arguments.exit_when_settled)
+        finally:
+            if publisher:
+                publisher.close()
+    print(json.dumps(summary), flush=True)
+
+
+def _campaign(path: Path, config: GatewayConfig) -> Campaign:
+    named = config.campaign.file
+    return read_campaign(path.absolute().parent / named) if named else default_campaign()
+
+
+def _feed(
+    arguments: argparse.Namespace,
+    config: GatewayConfig,
+    profile: Profile,
+    clock: Clock,
+    stop: threading.Event,
+) -> Feed:
+    settings = config.source
+    kind = "log" if arguments.log else "sim" if arguments.sim is not None else settings.kind
+    given = arguments.log is not None or arguments.sim is not None
+    speed = arguments.speed or ("full" if given else settings.speed)
+    pace = Pace(clock, lambda seconds: _sleep(stop, seconds)) if speed == "real" else None
+    if kind == "sim":
+        if arguments.sim is not None:
+            return Feed(SimulatedSource(SimSettings(seconds=arguments.sim), pace), is_live=False)
+        return Feed(SimulatedSource(SimSettings(seconds=None), pace), is_live=False)
+    if kind == "log":
+        named = arguments.log or settings.log
+        if not named:
+            raise LocalError("Name the recording in [source] log or with --log.", "gateway-log")
+        path = Path(named) if arguments.log else arguments.config.absolute().parent / named
+        return Feed(LogSource(path, pace), is_live=False)
+    requests = [
+        PeriodicRequest(REQUEST_ID, request(each.pid), each.period_us) for each in profile.requests
+    ]
+    bus = BusSettings(settings.interface, settings.channel, requests=requests)
+    return Feed(BusSource(bus, clock), is_live=True)
+
+
+def _sleep(stop: threading.Event, seconds: float) -> None:
+    stop.wait(seconds)
+
+
+def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN401
+    identity = FileIdentity.load(config.gateway.identity)
+    if identity.kid != config.gateway.device:
+        raise LocalError(
+            f"The identity is that of {identity.kid}, not of {config.gateway.device}. Correct "
+            "[gateway] device or provision this box.",
+            "gateway-identity",
+        )
+    waiting = outbox.Outbox(
+        store, identity.kid, outbox.OutboxLimits(bytes_max=config.outbox.bytes_max)
+    )
+    ports = epochs.StreamPorts(
+        signer=identity,
+        backend_public=_public(config.core.hpke_public),
+        clock=clock,
+        randomness=SystemRandomness(),
+        topic=Address(config.gateway.org, config.gateway.device).up,
+    )
+    stream = epochs.SealedStream(store, waiting, ports)
+    return Sink(store, waiting, stream, DriverBook(store), clock)
+
+
+def _publisher(config: GatewayConfig, sink: Sink, clock: Clock) -> Publisher | None:
+    if config.broker is None:
+        return None
+    place = BrokerPlace(
+        config.broker.host,
+        config.broker.port,
+        config.broker.ca,
+        config.broker.certificate,
+        config.gateway.identity,
+    )
+    address = Address(config.gateway.org, config.gateway.device)
+    return Publisher(
+        place, address, sink.outbox, verifier(_public(config.core.signing_public)), clock
+    )
+
+
+def _public(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise DeviceFault(
+            f"The core's key {path} cannot be read ({error.strerror}). Install the bundle again.",
+            "gateway-key",
+        ) from error
+    except ValueError as error:
+        raise LocalError(
+            f"{path} holds no hexadecimal key. Install the bundle again.", "gateway-key"
+        ) from error
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+
+
+# ---------------------------------------------------------------- the other verbs
+def _consent(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config, GatewayConfig)
+    withdrawn = arguments.word == "withdraw"
+    now_us = SystemClock().now().wall_us
+    statement = make_statement(
+        arguments.driver, arguments.language, now_us, arguments.days, withdrawn=withdrawn
+    )
+    if not withdrawn:
+        print(consent_text().texts[arguments.language])
+    leave_statement(config.gateway.data_dir, statement)
+    word = "withdrawn" if withdrawn else "given"
+    print(f"Consent {word} for {statement.subject}; the gateway signs it within a second or so.")
+
+
+def _replay(arguments: argparse.Namespace) -> None:
+    decoder = Decoder(load_profile(arguments.profile), arguments.dbc)
+    report = replay(LogSource(arguments.log), decoder, default_campaign())
+    if arguments.json:
+        print(json.dumps(report, ensure_ascii=False))
+        return
+    print(f"{report['log']}: {report['frames']} frames, {report['samples']} samples, ", end="")
+    print(f"{report['unknown_frames']} unknown")
+    for path, row in report["signals"].items():
+        print(f"  {path:42} {row['samples']:>8}  {row['min']:g} .. {row['max']:g} {row['unit']}")
+    for kind in ("events", "trips"):
+        print(f"{kind}:")
+        for row in report[kind]:
+            print(f"  {json.dumps(row, ensure_ascii=False)}")
+    print(f"imu: {json.dumps(report['imu'])}")
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config, GatewayConfig)
+    data_dir = config.gateway.data_dir
+    with open_reader(data_dir / STORE) as store:
+        now_us = SystemClock().now().wall_us
+        status: Mapping[str, Any] = {
+            **read_status(store, config.gateway.device, now_us),
+            "statements": sum(1 for _ in waiting_statements(data_dir)),
+        }
+    if arguments.json:
+        print(json.dumps(status))
+        return
+    for name, value in status.items():
+        print(f"{name:15} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The loop of the vehicle box: frames in, sealed batches out, answers settled.
+
+Place in the flow: source → windows → batch → outbox → mqtt; `__main__` composes it.
+
+* One thread reads, decodes, seals and settles: there is one writer, and no lock.
+* Killed at any instant it goes on at its checkpoint. Asked to stop, it seals what it holds, signs
+  the end of its epoch and leaves.
+* A withdrawn consent takes effect before the next batch is sealed; a given one never reaches back.
+* A live bus that is lost is opened again for ever; a recording that cannot be read ends the run.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.errors import DeviceFault
+from edge.ports import FrameChunk
+from vehicle_gateway.driver import waiting_statements
+from vehicle_gateway.windows import Windows
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edge.ports import FrameSource
+    from vehicle_gateway.batch import Batcher, Sink
+    from vehicle_gateway.mqtt import Publisher
+
+SILENCE_US: Final = 15_000_000
+PROGRESS_US: Final = 5_000_000
+REOPEN_S: Final = 2.0
+WAIT_S: Final = 0.25
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Where frames come from.
+
+    Attributes:
+        is_live: A bus in the present, whose silence means something, not a recording.
+    """
+
+    source: FrameSource
+    is_live: bool
+
+
+class Gateway:
+    """One run of the box.
+
+    Args:
+        feed: Where frames come from.
+        batcher: Seals windows.
+        sink: The store behind it.
+        publisher: Sends; None where there is no broker.
+        data_dir: Where statements of drivers are left.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        batcher: Batcher,
+        sink: Sink,
+        publisher: Publisher | None,
+        data_dir: Path,
+    ) -> None:
+        self._feed = feed
+        self._batcher = batcher
+        self._sink = sink
+        self._publisher = publisher
+        self._data_dir = data_dir
+        self._windows = Windows()
+        self._heard_us = self._told_us = sink.clock.now().monotonic_us
+
+    def run(self, stop: threading.Event, *, exit_when_settled: bool = False) -> dict[str, Any]:
+        """Works until `stop` is set, or the source has ended and everything is acknowledged.
+
+        Returns:
+            The totals of `summary`.
+
+        Raises:
+            DeviceFault: The disk is full or failing, or a recording cannot be read. The next run
+                goes on where the last transaction ended.
+        """
+        self._sink.stream.begin()
+        self._batcher.resume(self._feed.source.name, repeatable=not self._feed.is_live)
+        try:
+            is_over = self._read(stop)
+        finally:
+            self._feed.source.close()
+        self._seal_rest()
+        if is_over:
+            self._batcher.finish()
+        self._sink.stream.close()
+        self._tell(force=True)
+        while self._publisher and not stop.is_set():
+            if exit_when_settled and self._sink.outbox.empty:
+                break
+            self._publisher.pump(wait_s=WAIT_S)
+            self._take_statements()
+            self._tell()
+        return self.summary()
+
+    def summary(self) -> dict[str, Any]:
+        """Counts of this source so far, and what waits or was dropped."""
+        totals, counts = self._batcher.totals, self._sink.outbox.counts()
+        samples = totals["samples"]
+        return {
+            "source": self._feed.source.name,
+            **totals,
+            "bytes_per_sample": round(totals["sealed_bytes"] / samples, 3) if samples else None,
+            "skipped": dict(self._feed.source.skipped),
+            "refuted": self._batcher.events.refuted,
+            "waiting": counts["waiting"],
+            "settled": counts["settled"],
+            "dropped": counts["dropped"],
+        }
+
+    # ------------------------------------------------------------ inside
+    def _read(self, stop: threading.Event) -> bool:
+        """Reads until the end; says whether that was the source's and not ours."""
+        self._take_statements()
+        for chunk in self._frames(stop):
+            for window in self._windows.add(chunk):
+                self._batcher.take(window)
+            self._watch_silence(chunk)
+            self._take_statements()
+            if self._publisher:
+                self._publisher.pump()
+            self._tell()
+            if stop.is_set():
+                return False
+        return not stop.is_set()
+
+    def _frames(self, stop: threading.Event) -> Iterator[FrameChunk]:
+        while not stop.is_set():
+            try:
+                yield from self._feed.source.chunks(self._batcher.position)
+            except DeviceFault as error:
+                if not self._feed.is_live:
+                    raise
+                log.warning("%s Trying again.", error)
+                yield FrameChunk([], [], [], self._batcher.position)
+                stop.wait(REOPEN_S)
+            else:
+                return
+
+    def _watch_silence(self, chunk: FrameChunk) -> None:
+        """Seals what is held, and ends the trip, when a live bus says nothing for long."""
+        if not self._feed.is_live:
+            return
+        now = self._sink.clock.now()
+        if chunk.ids:
+            self._heard_us = now.monotonic_us
+        elif now.monotonic_us - self._heard_us >= SILENCE_US:
+            self._seal_rest()
+            self._batcher.rest(now.wall_us)
+
+    def _seal_rest(self) -> None:
+        window = self._windows.cut()
+        if window is not None:
+            self._batcher.take(window)
+
+    def _take_statements(self) -> None:
+        for path, statement in waiting_statements(self._data_dir):
+            if not statement.withdrawn:
+                self._seal_rest()  # what was collected before the consent stays without a driver
+            self._sink.drivers.take_in(statement, self._sink.stream)
+            path.unlink(missing_ok=True)
+            log.info("consent %s", "withdrawn" if statement.withdrawn else "given")
+
+    def _tell(self, *, force: bool = False) -> None:
+        now_us = self._sink.clock.now().monotonic_us
+        if force or now_us - self._told_us >= PROGRESS_US:
+            self._told_us = now_us
+            totals, counts = self._batcher.totals, self._sink.outbox.counts()
+            log.info(
+                "frames %d, samples %d, events %d, waiting %d",
+                totals["frames"],
+                totals["samples"],
+                totals["events"],
+                counts["waiting"],
+            )

@@ -1,0 +1,237 @@
+"""The outbox over MQTT: paho moves the bytes, one thread owns the store.
+
+Place in the flow: outbox, publish → **mqtt** → broker; the core's acknowledgements → outbox.
+
+* paho's thread only leaves notes in a queue; the gateway's own thread settles and sends, so that
+  SQLite has one writer.
+* TLS 1.3 with the device's certificate both ways; QoS 1; the connection is made again for ever.
+* What arrives is hostile until `Outbox.settle` has checked it; what it refuses is counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import paho.mqtt.client as mqtt
+
+from edge.errors import LocalError, PeerError
+from vehicle_gateway.publish import SendPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.outbox import Outbox
+    from edge.ports import Clock
+    from vehicle_gateway.publish import Key
+
+QOS: Final = 1
+KEEPALIVE_S: Final = 30
+RECONNECT_S_MAX: Final = 30
+PUMP_US: Final = 250_000
+ACKNOWLEDGEMENT_BYTES_MAX: Final = 4_096
+NOTES_MAX: Final = 4_096
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPlace:
+    """The broker, and who we are to it.
+
+    Attributes:
+        host: As its certificate spells it.
+        ca: PEM roots its certificate must chain to.
+        certificate: PEM of the device; its common name is the device in the broker's ACL.
+        key: PEM private key of it.
+    """
+
+    host: str
+    port: int
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The two topics of a device."""
+
+    org: str
+    device: str
+
+    @property
+    def up(self) -> str:
+        """Where the device speaks."""
+        return f"lastmile/v1/{self.org}/{self.device}/up"
+
+    @property
+    def down(self) -> str:
+        """Where it hears the core."""
+        return f"lastmile/v1/{self.org}/{self.device}/down"
+
+
+class Publisher:
+    """Sends what waits and deletes what the core has signed for.
+
+    Attributes:
+        settled: Messages settled since this process began.
+        refused: Arrivals on the down topic that settled nothing because they were wrong.
+    """
+
+    def __init__(
+        self,
+        place: BrokerPlace,
+        address: Address,
+        outbox: Outbox,
+        verify: Callable[[bytes, bytes], None],
+        clock: Clock,
+    ) -> None:
+        self._place = place
+        self._address = address
+        self._outbox = outbox
+        self._verify = verify
+        self._clock = clock
+        self._plan = SendPlan()
+        self._mids: dict[int, Key] = {}
+        self._notes: queue.Queue[tuple[str, Any]] = queue.Queue(NOTES_MAX)
+        self._is_connected = False
+        self._connections = self._known_connections = 0
+        self._pumped_us = 0
+        self.settled = self.refused = 0
+        self._client = self._make_client()
+
+    def open(self) -> None:
+        """Begins to connect; from here on paho connects again by itself whenever it must."""
+        self._client.connect_async(self._place.host, self._place.port, KEEPALIVE_S)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Leaves the broker in good order; what waits stays in the outbox."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def pump(self, *, wait_s: float = 0.0) -> None:
+        """Acts on what has arrived and sends what is due.
+
+        Args:
+            wait_s: How long to wait for the first arrival.
+        """
+        news = self._read_notes(wait_s)
+        if self._connections != self._known_connections:
+            self._known_connections = self._connections
+            self._plan.reconnect()
+            news = True
+        now_us = self._clock.now().monotonic_us
+        if self._is_connected and (news or now_us - self._pumped_us >= PUMP_US):
+            self._pumped_us = now_us
+            self._send(now_us)
+
+    # ------------------------------------------------------------ inside
+    def _read_notes(self, wait_s: float) -> bool:
+        """Returns whether room for more to send has come up."""
+        news = False
+        try:
+            note = self._notes.get(timeout=wait_s) if wait_s else self._notes.get_nowait()
+            while True:
+                news |= self._act(*note)
+                note = self._notes.get_nowait()
+        except queue.Empty:
+            return news
+
+    def _act(self, kind: str, value: Any) -> bool:  # noqa: ANN401 - what paho's callbacks carry
+        if kind == "puback":
+            key = self._mids.pop(value, None)
+            if key is not None:
+                self._plan.confirm(key)
+            return False
+        return kind == "message" and self._settle(value)
+
+    def _settle(self, message: bytes) -> bool:
+        try:
+            settled = self._outbox.settle(message, self._verify, self._address.down)
+        except PeerError as error:
+            self.refused += 1
+            log.warning("an acknowledgement is refused: %s", error)
+            return False
+        self.settled += settled
+        return settled > 0
+
+    def _send(self, now_us: int) -> None:
+        for message in self._plan.next(self._outbox.due(self._plan.window), now_us):
+            key = (message.epoch, message.seq)
+            sent = self._client.publish(self._address.up, message.payload, QOS)
+            if sent.rc == mqtt.MQTT_ERR_QUEUE_SIZE:
+                self._plan.forget(key)
+            else:
+                self._mids[sent.mid] = key
+
+    def _make_client(self) -> mqtt.Client:
+        client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2, client_id=self._address.device, clean_session=True
+        )
+        client.tls_set_context(tls_context(self._place))
+        client.reconnect_delay_set(1, RECONNECT_S_MAX)
+        client.max_inflight_messages_set(self._plan.window)
+        client.max_queued_messages_set(4 * self._plan.window)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = lambda *event: self._note("puback", event[2])
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(self, client: mqtt.Client, *event: Any) -> None:  # noqa: ANN401 - paho's shape
+        reason = event[2]
+        if reason.is_failure:
+            log.error("the broker refuses this device: %s", reason)
+            return
+        client.subscribe(self._address.down, QOS)
+        self._connections += 1
+        self._is_connected = True
+        self._note("wake", None)
+        log.info("connected to %s:%d", self._place.host, self._place.port)
+
+    def _on_disconnect(self, *_: object) -> None:
+        self._is_connected = False
+
+    def _on_connect_fail(self, *_: object) -> None:
+        log.warning(
+            "broker %s:%d cannot be reached or refuses our certificate, trying again",
+            self._place.host,
+            self._place.port,
+        )
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        if len(message.payload) <= ACKNOWLEDGEMENT_BYTES_MAX:
+            self._note("message", message.payload)
+
+    def _note(self, kind: str, value: object) -> None:
+        """Leaves a note for the gateway's thread; an answer without room is given again."""
+        with contextlib.suppress(queue.Full):
+            self._notes.put_nowait((kind, value))
+
+
+def tls_context(place: BrokerPlace) -> ssl.SSLContext:
+    """Returns a context that speaks TLS 1.3 alone, with the device's own certificate.
+
+    Raises:
+        LocalError: A certificate or key is missing or damaged.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_verify_locations(place.ca)
+        context.load_cert_chain(place.certificate, place.key)
+    except OSError as error:
+        raise LocalError(
+            f"The certificate {place.certificate} or its CA cannot be used ({error}). "
+            "Provision this device again.",
+            "gateway-certificate",
+        ) from error
+    return context

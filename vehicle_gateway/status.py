@@ -1,0 +1,37 @@
+"""What a box has done and what waits in it, read beside the running gateway.
+
+Place in the flow: outbox, checkpoint → **status** → technician.
+
+* Reads only; the one writer is not disturbed.
+* Says whether a driver is signed in, never who.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge.codec import decode
+from edge.outbox import Outbox
+from vehicle_gateway.driver import DriverBook
+
+if TYPE_CHECKING:
+    from edge.store import Store
+
+
+def read_status(store: Store, device: str, now_us: int) -> dict[str, Any]:
+    """Returns counts of outbox and source, and whether a consent lives at `now_us`.
+
+    Raises:
+        DeviceFault: The store is not there yet or is damaged.
+    """
+    row = store.row("SELECT source, position, totals FROM gateway_checkpoint")
+    counts = Outbox(store, device).counts()
+    driver = DriverBook(store).live(now_us)
+    return {
+        "device": device,
+        "source": row["source"] if row else None,
+        "position": row["position"] if row else 0,
+        **(decode(bytes(row["totals"])) if row else {}),
+        **{name: counts[name] for name in ("waiting", "bytes", "settled", "dropped")},
+        "driver": "signed in" if driver else "none",
+    }
