@@ -54,11 +54,14 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All of it or nothing; on leaving, it is on the disk. An inner one joins the outer.
 
+        What an inner one changed is undone when it fails, even where the outer one goes on.
+
         Raises:
             DeviceFault: The disk is full or failing; nothing was changed.
         """
         if self._inside:
-            yield
+            with self._joined():
+                yield
             return
         self.execute("BEGIN IMMEDIATE")
         self._inside = True
@@ -77,6 +80,7 @@ class Store:
         Raises:
             DeviceFault: The disk is full or failing, or the file is damaged.
         """
+        self._require_alive()
         with _translated(self.path):
             return self._connection.execute(sql, parameters).rowcount
 
@@ -86,6 +90,7 @@ class Store:
         Raises:
             DeviceFault: The disk is full or failing, or the file is damaged.
         """
+        self._require_alive()
         with _translated(self.path):
             self._connection.executemany(sql, rows)
 
@@ -112,6 +117,24 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _joined(self) -> Iterator[None]:
+        self.execute("SAVEPOINT joined")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK TO joined")
+                    self._connection.execute("RELEASE joined")
+            raise
+        self.execute("RELEASE joined")
+
+    def _require_alive(self) -> None:
+        """Refuses to go on, statement by statement, where SQLite ended the transaction itself."""
+        if self._inside and not self._connection.in_transaction:
+            raise _disk_fault(self.path, "the transaction was rolled back")
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
@@ -230,8 +253,13 @@ def _translated(path: Path) -> Iterator[None]:
     """Turns what SQLite says about disk and file into our own words; a broken rule stays a bug."""
     try:
         yield
-    except sqlite3.IntegrityError:
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise
+    except OverflowError as error:
+        raise LocalError(
+            "A number of more than 64 bits cannot be stored; check where it comes from.",
+            "store-range",
+        ) from error
     except sqlite3.OperationalError as error:
         raise _disk_fault(path, str(error)) from error
     except sqlite3.DatabaseError as error:

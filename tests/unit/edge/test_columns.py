@@ -70,12 +70,11 @@ def test_any_integers_come_back(column: list[int]) -> None:
 
 @given(st.lists(INT64, min_size=1, max_size=20), INT64)
 def test_times_come_back_from_any_base(instants: list[int], base_us: int) -> None:
-    try:
-        spelled = encode_columns([Group(instants, {})], base_us)
-    except LocalError as refusal:
-        assert refusal.code == "columns-range"
-        assert not all(INT_MIN <= each - base_us <= INT_MAX for each in instants)
+    if not all(INT_MIN <= each - base_us <= INT_MAX for each in instants):
+        with pytest.raises(LocalError, match="64 bits"):
+            encode_columns([Group(instants, {})], base_us)
         return
+    spelled = encode_columns([Group(instants, {})], base_us)
     assert list(decode_columns(spelled)[0].times_us) == instants
 
 
@@ -87,7 +86,7 @@ COLUMNS = {
     "a gap at each end": [None, 1, 2, None],
     "a constant": [42] * 100,
     "a clock": [BASE + 10_000 * n for n in range(100)],
-    "a clock that steps back an hour": [BASE + n * 1_000 - (n > 50) * 3_600_000_000 for n in range(99)],
+    "a clock that steps back": [BASE + n * 1_000 - (n > 50) * 3_600_000_000 for n in range(99)],
     "a clock that wraps at 16 bits": [(n * 7_000) % 65_536 for n in range(100)],
     "a coarse sensor on a fine scale": [250 * (n % 5) for n in range(50)],
     "both ends of the range": [INT_MIN, INT_MAX] * 5,
