@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 LOOKUP_INFO: Final = b"lastmile lookup key"
 LOOKUP_KEY_BYTES: Final = 32
-OUTBOX_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +248,7 @@ def _gateway(bundle: Bundle, place: Place) -> tuple[Settings, Settings]:
     }
     first: Settings = {
         "gateway": {"vehicle": bundle.device},
-        "source": {"kind": "sim"},
-        "outbox": {"bytes_max": OUTBOX_BYTES_MAX},
+        "source": {"kind": "can", "interface": "socketcan", "channel": "can0"},
     }
     return firm, first
 

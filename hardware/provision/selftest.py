@@ -101,7 +101,7 @@ def judge_clock(wall_us: int, floor_us: int) -> tuple[bool, str]:
 
 
 def _check_disk(directory: Path, randomness: Randomness) -> tuple[bool, str]:
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / f".selftest-{randomness.token(4).hex()}"
     pattern = randomness.token(PATTERN_BYTES)
     try:
