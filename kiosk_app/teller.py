@@ -50,6 +50,8 @@ REASONS: Final = (
 )  # fmt: skip
 """From the least to the most telling: with several leases, the agent is told the last of these."""
 
+TIMED_SCOPES: Final = ("catalogue", "balances", "leases", "drawer", "results")
+
 Facts = dict[str, Any]
 
 
@@ -78,7 +80,7 @@ class Answer:
     facts: Facts = field(default_factory=dict)
 
 
-class Refusal(PeerError):
+class RefusalError(PeerError):
     """A rule of money says no; the code is the outcome."""
 
     def __init__(self, code: str) -> None:
@@ -86,7 +88,7 @@ class Refusal(PeerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class Site:
     """Whom the teller works for.
 
     Attributes:
@@ -94,7 +96,6 @@ class Counter:
         village: Name of the place, for receipts.
         lookup_key: Key of the HMAC that stands for an ID number.
         core_public: Verifies leases.
-        pad: Id of our PIN pad, or empty when it is not known.
         pad_public: Verifies the pad's answers here too; empty leaves that to the core.
     """
 
@@ -102,7 +103,6 @@ class Counter:
     village: str
     lookup_key: bytes
     core_public: bytes
-    pad: str = ""
     pad_public: bytes = b""
 
 
@@ -110,7 +110,7 @@ class Teller:
     """Answers the questions of a session and books its money.
 
     Args:
-        counter: Whom it works for.
+        site: Whom it works for.
         journal: The only thing that a user's action writes.
         till: The kiosk's own tables, in the journal's store.
         mirror: Returns the present mirror, or None while there is none.
@@ -119,13 +119,13 @@ class Teller:
 
     def __init__(
         self,
-        counter: Counter,
+        site: Site,
         journal: Journal,
         till: Till,
         mirror: Callable[[], MirrorReader | None],
         clock: Clock,
     ) -> None:
-        self.counter = counter
+        self.site = site
         self.till = till
         self._journal = journal
         self._mirror = mirror
@@ -140,17 +140,24 @@ class Teller:
         """Returns the wall time, never before the latest time that was seen."""
         return max(self._clock.now().wall_us, self.till.time_floor_us())
 
+    def observe(self) -> None:
+        """Takes the core's own time, as far as it is known here, for the floor."""
+        mirror = self._mirror()
+        known = [mirror.as_of_us(scope) for scope in TIMED_SCOPES] if mirror else []
+        for as_of_us in known:
+            self.till.raise_floor(as_of_us or 0)
+
     def ask(self, act: str, facts: Mapping[str, Any]) -> Answer:
         """Answers a question of the flow: `customer`, `balance` or `lease`."""
         try:
             return Answer("ok", self._acts[act](facts))
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return Answer(refusal.code)
 
     # ------------------------------------------------------------ who
     def _find_customer(self, facts: Mapping[str, Any]) -> Facts:
         mirror = self._mirror()
-        key = id_key(self.counter.lookup_key, str(facts["id_number"]))
+        key = id_key(self.site.lookup_key, str(facts["id_number"]))
         customers = mirror.items("customers") if mirror else {}
         for customer, value in customers.items():
             if isinstance(value, dict) and hmac.compare_digest(str(value.get("id_key")), key):
@@ -161,14 +168,14 @@ class Teller:
                     "account": str(value["account"]),
                     "account_masked": mask_account(str(value["account"])),
                 }
-        raise Refusal("customer-unknown")
+        raise RefusalError("customer-unknown")
 
     def _read_balance(self, facts: Mapping[str, Any]) -> Facts:
         mirror = self._mirror()
         account = str(facts["account"])
         held = mirror.get("balances", account) if mirror else None
         if not isinstance(held, dict):
-            raise Refusal("balance-unknown")
+            raise RefusalError("balance-unknown")
         pending = self.pending_fen(account)
         return {
             "balance_fen": int(held["balance_fen"]),
@@ -186,7 +193,7 @@ class Teller:
     def drawer_fen(self) -> int | None:
         """Returns the cash that must be in the drawer, or None while the core has not said."""
         mirror = self._mirror()
-        drawer = mirror.get("drawer", self.counter.kiosk) if mirror else None
+        drawer = mirror.get("drawer", self.site.kiosk) if mirror else None
         if not isinstance(drawer, dict):
             return None
         return int(drawer["balance_fen"]) - self.pending_fen()
@@ -214,41 +221,41 @@ class Teller:
             try:
                 lease = self._open_lease(value)
                 left = self._judge_lease(lease, facts)
-            except Refusal as refusal:
+            except RefusalError as refusal:
                 reasons.add(refusal.code)
                 continue
             if left is not None and (best is None or left > best[0]):
                 best = (left, lease)
         if best is None:
-            raise Refusal(max(reasons, key=REASONS.index))
+            raise RefusalError(max(reasons, key=REASONS.index))
         return self._offer(*best, facts)
 
     def _open_lease(self, value: object) -> Lease:
         document = value.get("lease") if isinstance(value, dict) else None
         try:
             if not isinstance(document, bytes):
-                raise Refusal("lease-forged")
+                raise RefusalError("lease-forged")
             record = open_evidence(
-                document, verifier(self.counter.core_public), LEASE_TOPIC, LEASE_KID
+                document, verifier(self.site.core_public), LEASE_TOPIC, LEASE_KID
             )
             return msgspec.convert(record, Lease)
         except (PeerError, msgspec.ValidationError) as error:
-            raise Refusal("lease-forged") from error
+            raise RefusalError("lease-forged") from error
 
     def _judge_lease(self, lease: Lease, facts: Mapping[str, Any]) -> int | None:
         """Returns what is left of a lease; None when it is simply another customer's."""
         if lease.customer != facts["customer"] and lease.account != facts["account"]:
             return None
         if (lease.customer, lease.account) != (facts["customer"], facts["account"]):
-            raise Refusal("lease-other-customer")
-        if lease.kiosk != self.counter.kiosk:
-            raise Refusal("lease-other-kiosk")
+            raise RefusalError("lease-other-customer")
+        if lease.kiosk != self.site.kiosk:
+            raise RefusalError("lease-other-kiosk")
         if self.now_us() > lease.expires_us:
-            raise Refusal("lease-expired")
+            raise RefusalError("lease-expired")
         spends = self.till.spends(lease=lease.lease)
         left = lease.amount_fen - sum(each.amount_fen for each in spends)
         if left <= 0 or len(spends) >= lease.count or "pin" not in lease.accepts:
-            raise Refusal("lease-spent")
+            raise RefusalError("lease-spent")
         return left
 
     def _offer(self, left_fen: int, lease: Lease, facts: Mapping[str, Any]) -> Facts:
@@ -260,7 +267,7 @@ class Teller:
         )
         day_left = int(facts["day_max_fen"]) - taken
         if day_left <= 0:
-            raise Refusal("day-limit")
+            raise RefusalError("day-limit")
         return {
             "lease": lease.lease,
             "lease_left_fen": left_fen,
@@ -285,7 +292,7 @@ class Teller:
             with self.till.store.transaction():
                 self._judge_again(facts)
                 receipt = self._write(ledger, facts)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return Answer(refusal.code)
         except LastmileError:
             return Answer("store")
@@ -297,59 +304,59 @@ class Teller:
         mirror = self._mirror()
         value = mirror.get("leases", str(facts["lease"])) if mirror else None
         if value is None:
-            raise Refusal(NO_LEASE)
+            raise RefusalError(NO_LEASE)
         lease = self._open_lease(value)
         left = self._judge_lease(lease, facts)
         if left is None or lease.lease != facts["lease"]:
-            raise Refusal("lease-other-customer")
+            raise RefusalError("lease-other-customer")
         offer = self._offer(left, lease, facts)
         amount = facts["amount_fen"]
         if not isinstance(amount, int) or isinstance(amount, bool) or amount <= 0:
-            raise Refusal("amount")
+            raise RefusalError("amount")
         if amount > offer["max_fen"]:
-            raise Refusal("day-limit" if amount > offer["day_left_fen"] else "lease-spent")
+            raise RefusalError("day-limit" if amount > offer["day_left_fen"] else "lease-spent")
         drawer = self.drawer_fen()
         if drawer is not None and amount > drawer:
-            raise Refusal("drawer-short")
+            raise RefusalError("drawer-short")
         self._judge_pin(lease, amount, facts["pin_answer"])
 
     def _judge_pin(self, lease: Lease, amount_fen: int, answer: object) -> None:
         """The pad's yes must be for this lease and amount, and must not have paid before."""
         try:
             if not isinstance(answer, bytes):
-                raise Refusal("pin-answer")
+                raise RefusalError("pin-answer")
             said = self._open_pin_answer(lease, answer)
             spent = self.till.answer_is_spent(answer_id(answer))
         except PeerError as error:
-            raise Refusal("pin-answer") from error
+            raise RefusalError("pin-answer") from error
         expected = (True, lease.lease, amount_fen, lease.pad)
         given = (said.get("ok"), said.get("lease"), said.get("amount_fen"), said.get("pad"))
         if given != expected or spent:
-            raise Refusal("pin-answer")
+            raise RefusalError("pin-answer")
 
     def _open_pin_answer(self, lease: Lease, answer: bytes) -> dict[str, Any]:
         """Opens the answer; without the pad's key here, its signature is the core's to judge."""
-        if self.counter.pad_public:
-            key = verifier(self.counter.pad_public)
+        if self.site.pad_public:
+            key = verifier(self.site.pad_public)
             return open_evidence(answer, key, PIN_ANSWER_TOPIC, lease.pad)
         kid, payload = read_sign1(answer)
         record = decode(payload)
         if kid != lease.pad or not isinstance(record, dict):
-            raise Refusal("pin-answer")
+            raise RefusalError("pin-answer")
         return record
 
     def _write(self, ledger: LedgerPart, facts: Mapping[str, Any]) -> Receipt:
         """Appends the entry; inside the transaction of `book`."""
         head = self._journal.head()
-        number = receipt_number(self.counter.kiosk, head.epoch, head.seq + 1)
+        number = receipt_number(self.site.kiosk, head.epoch, head.seq + 1)
         known = {**facts, "receipt": number}
         body = {name: known[fact] for name, fact in ledger.body.items()}
         entry = self._journal.append("FACT", ledger.kind, body)
         receipt = Receipt(
             op_id=entry.op_id,
             number=number,
-            device=self.counter.kiosk,
-            village=self.counter.village,
+            device=self.site.kiosk,
+            village=self.site.village,
             name_masked=str(facts["customer_masked"]),
             account_masked=str(facts["account_masked"]),
             amount_fen=int(facts["amount_fen"]),

@@ -1,4 +1,4 @@
-"""The kiosk's own tables beside the journal: what was spent, which receipts there are, the latest time.
+"""The kiosk's own tables beside the journal: spends, receipts, the latest time.
 
 Place in the flow: teller writes them in the transaction of the journal entry they belong to.
 
@@ -130,10 +130,8 @@ class Till:
 
     def last_receipt(self) -> Receipt | None:
         """Returns the receipt of the latest operation."""
-        row = self.store.row(
-            f"SELECT {COLUMNS} FROM receipts ORDER BY epoch DESC, seq DESC LIMIT 1"
-        )
-        return Receipt(**row) if row else None
+        row = self.store.row("SELECT op_id FROM receipts ORDER BY epoch DESC, seq DESC LIMIT 1")
+        return self.receipt(row["op_id"]) if row else None
 
     def is_printed(self, op_id: str) -> bool:
         """Tells whether the receipt has come out of the printer once."""

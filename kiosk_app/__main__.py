@@ -1,0 +1,231 @@
+"""`lastmile-kiosk`: the counter program, and the one place that chooses its hardware.
+
+Place in the flow: kiosk.toml → **`__main__`** → worker → shell.
+
+* `build_counter` makes everything but the windows; tests and the demo use it in their own process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from edge import journal as edge_journal
+from edge.config import load_config
+from edge.errors import LastmileError, LocalError
+from edge.journal import Journal
+from edge.keys import FileIdentity
+from edge.log import LEVELS, setup_logging
+from edge.store import open_store
+from hardware.drivers.clock import SystemClock
+from kiosk_app import catalogue, till
+from kiosk_app.catalogue import Shelf
+from kiosk_app.config import KioskConfig, read_hex
+from kiosk_app.desk import Desk, Parts
+from kiosk_app.mirror import MirrorFile
+from kiosk_app.teller import Site, Teller
+from kiosk_app.till import Till
+from kiosk_app.worker import OpenDesk, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edge.ports import Clock, KioskDevice
+    from kiosk_app.desk import Hands
+    from kiosk_app.shell import Shell
+
+OK: Final = 0
+FAILED: Final = 1
+WRONG: Final = 2
+INTERRUPTED: Final = 130
+PROGRAM: Final = "lastmile-kiosk"
+POINT_BYTES: Final = 65
+LOOKUP_KEY_BYTES: Final = 32
+WAKE_MS: Final = 200
+"""Python sees a signal only when Qt lets it run."""
+
+log = logging.getLogger(PROGRAM)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="The village counter: two screens, an ID reader, a PIN pad and a printer.",
+        epilog=(
+            "examples:\n"
+            f"  {PROGRAM} run --config /etc/lastmile/kiosk.toml\n"
+            f"  {PROGRAM} run --config kiosk.toml --screenshots pictures   # on a desk only"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    run = verbs.add_parser("run", help="serve customers until it is stopped")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="kiosk.toml")
+    run.add_argument(
+        "--screenshots",
+        type=Path,
+        metavar="DIR",
+        help="save each step of both screens as PNG; never at a live counter: they show customers",
+    )
+    run.add_argument("--log-level", choices=LEVELS, default="info", help="default: info")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        config = load_config(arguments.config, KioskConfig)
+        setup_logging("kiosk", arguments.log_level)
+        return _run(config, arguments.screenshots)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except LastmileError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return WRONG if isinstance(error, LocalError) else FAILED
+
+
+# ------------------------------------------------------------------ composition
+def build_counter(
+    config: KioskConfig,
+    clock: Clock,
+    devices: Mapping[str, KioskDevice] | None = None,
+    ended: Callable[[], None] = lambda: None,
+) -> Worker:
+    """Makes a worker with everything below it; nothing is opened before it starts.
+
+    Args:
+        config: kiosk.toml.
+        clock: Reads time.
+        devices: By kind; those of the configuration when None.
+        ended: Called from the worker's thread when it ends.
+
+    Raises:
+        LocalError: A key is missing, or the identity is another device's.
+        DeviceFault: A device cannot be reached.
+    """
+    identity = FileIdentity.load(config.kiosk.identity)
+    if identity.kid != config.kiosk.device:
+        raise LocalError(
+            f"The key {config.kiosk.identity} is that of {identity.kid}, not of "
+            f"{config.kiosk.device}. Correct [kiosk] identity, or provision this kiosk again.",
+            "kiosk-identity",
+        )
+    site = _read_site(config)
+    catalogue_public = read_hex(config.core.catalogue_public, POINT_BYTES, "catalogue key")
+    at_hand = make_devices(config, clock) if devices is None else devices
+
+    def open_desk(hands: Hands) -> OpenDesk:
+        with contextlib.ExitStack() as opened:
+            store = open_store(
+                config.kiosk.data_dir / "journal.db",
+                [edge_journal.MIGRATIONS, till.MIGRATIONS, catalogue.MIGRATIONS],
+            )
+            opened.callback(store.close)
+            mirror = MirrorFile(config.kiosk.mirror)
+            opened.callback(mirror.close)
+            journal = Journal(store, site.kiosk, clock)
+            teller = Teller(site, journal, Till(store), lambda: mirror.reader, clock)
+            shelf = Shelf(store, catalogue_public, site.kiosk)
+            parts = Parts(
+                journal, teller, shelf, mirror, clock, frozenset(at_hand),
+                config.devices.columns, config.devices.watch_card,
+            )  # fmt: skip
+            desk = Desk(parts, hands)
+            return OpenDesk(desk, opened.pop_all().close)
+
+    return Worker(open_desk, at_hand, ended)
+
+
+def _read_site(config: KioskConfig) -> Site:
+    pad_public = b""
+    if config.devices.pin_pad == "sim" and config.devices.pad_dir is not None:
+        from hardware.sim.pin_pad import IDENTITY_NAME
+
+        pad_public = FileIdentity.load(config.devices.pad_dir / IDENTITY_NAME).public_bytes
+    return Site(
+        config.kiosk.device,
+        config.kiosk.village,
+        read_hex(config.kiosk.lookup_key, LOOKUP_KEY_BYTES, "lookup key"),
+        read_hex(config.core.signing_public, POINT_BYTES, "key of the core"),
+        pad_public,
+    )
+
+
+def make_devices(config: KioskConfig, clock: Clock) -> dict[str, KioskDevice]:
+    """Returns the devices that the configuration names.
+
+    Raises:
+        LocalError: A simulated device has no folder.
+        DeviceFault: A device cannot be reached.
+    """
+    from hardware.sim.id_reader import simulated_id_reader
+    from hardware.sim.pin_pad import PinPad
+    from hardware.sim.printer import simulated_printer
+
+    settings = config.devices
+    devices: dict[str, KioskDevice] = {}
+    if settings.pin_pad == "sim":
+        devices["pin_pad"] = PinPad(_folder(settings.pad_dir, "pad_dir"), clock)
+    if settings.id_reader == "sim":
+        devices["id_reader"] = simulated_id_reader(_folder(settings.sim_dir, "sim_dir"), clock)
+    if settings.printer == "sim":
+        devices["printer"] = simulated_printer(_folder(settings.sim_dir, "sim_dir"), clock)
+    return devices
+
+
+def _folder(path: Path | None, key: str) -> Path:
+    if path is None:
+        raise LocalError(f"A simulated device needs a folder: set [devices] {key}.", "config-key")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def build_shell(config: KioskConfig, worker: Worker, screenshots: Path | None = None) -> Shell:
+    """Makes the two windows of a worker; call it in the thread that Qt runs in.
+
+    Raises:
+        LocalError: The screens are not there as the configuration names them.
+    """
+    from kiosk_app.screens import ScreenNames
+    from kiosk_app.shell import Shell, ShellSetup
+
+    screens = config.screens
+    names = ScreenNames(screens.operator, screens.customer, screens.single_screen)
+    return Shell(ShellSetup(worker, names, screenshots))
+
+
+# ------------------------------------------------------------------ run
+def _run(config: KioskConfig, screenshots: Path | None) -> int:
+    from PySide6.QtCore import QMetaObject, Qt, QTimer
+
+    from kiosk_app.shell import make_application
+
+    application = make_application()
+
+    def quit_qt() -> None:
+        QMetaObject.invokeMethod(application, "quit", Qt.ConnectionType.QueuedConnection)
+
+    worker = build_counter(config, SystemClock(), ended=quit_qt)
+    shell = build_shell(config, worker, screenshots)
+    waker = QTimer()
+    waker.start(WAKE_MS)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: application.quit())
+    try:
+        shell.start()
+        log.info("%s serves %s", config.kiosk.device, config.kiosk.village)
+        application.exec()
+    finally:
+        shell.stop()
+    return FAILED if worker.failure is not None else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
