@@ -51,6 +51,12 @@ def present_screens() -> dict[str, QScreen]:
     return {screen.name(): screen for screen in QGuiApplication.screens()}
 
 
+def _application() -> QGuiApplication:
+    application = QGuiApplication.instance()
+    assert isinstance(application, QGuiApplication)
+    return application
+
+
 def pixels_per_millimetre(screen: QScreen) -> float:
     """Returns the real density of a screen, or that of 96 dpi where it reports nonsense."""
     dpi = screen.physicalDotsPerInch()
@@ -106,6 +112,7 @@ class Placement(QObject):
         self._names = names
         self._windows = dict(windows)
         self._present: dict[str, bool] = {}
+        self._watching = False
 
     @property
     def missing(self) -> list[str]:
@@ -121,10 +128,10 @@ class Placement(QObject):
         if self._names.single_screen:
             self._place_on_desk()
             return
-        application = QGuiApplication.instance()
-        assert isinstance(application, QGuiApplication)
+        application = _application()
         application.screenRemoved.connect(self._screen_removed)
         application.screenAdded.connect(self._screen_added)
+        self._watching = True
         for side in SIDES:
             self._windows[side].screenChanged.connect(
                 lambda screen, at=side: self._strayed(at, screen)
@@ -134,6 +141,16 @@ class Placement(QObject):
                 self._lose(side)
             else:
                 self._show(side, screen)
+
+    def release(self) -> None:
+        """Forgets windows and screens, so that nothing acts on a window that is gone."""
+        if self._watching:
+            application = _application()
+            application.screenRemoved.disconnect(self._screen_removed)
+            application.screenAdded.disconnect(self._screen_added)
+        self._watching = False
+        self._windows.clear()
+        self._present.clear()
 
     def _place_on_desk(self) -> None:
         screen = QGuiApplication.primaryScreen()
@@ -156,7 +173,9 @@ class Placement(QObject):
         window.setScreen(screen)
         window.setGeometry(screen.geometry())
         window.showFullScreen()
-        log.info("%s window on screen %s %s", side, screen.name(), screen.geometry().size().toTuple())
+        log.info(
+            "%s window on screen %s %s", side, screen.name(), screen.geometry().size().toTuple()
+        )
 
     def _lose(self, side: str) -> None:
         self._present[side] = False

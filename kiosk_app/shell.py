@@ -90,7 +90,9 @@ def make_application() -> QGuiApplication:
     os.environ.setdefault("QT_QUICK_BACKEND", "software")
     existing = QCoreApplication.instance()
     if existing is not None and not isinstance(existing, QGuiApplication):
-        raise LocalError("Qt runs without a display here; start the kiosk on its own.", "no-display")
+        raise LocalError(
+            "Qt runs without a display here; start the kiosk on its own.", "no-display"
+        )
     application = existing or QGuiApplication(["lastmile-kiosk"])
     application.setApplicationName("lastmile-kiosk")
     # A lost screen hides the last window for a while; the counter goes on.
@@ -155,14 +157,14 @@ class Shell(QObject):
         self.sides = {name: Side(name, setup.worker.submit, setup.settle_ms) for name in SIDES}
         self._engines = {name: self._load(name) for name in SIDES}
         self.windows = {name: _root_window(self._engines[name]) for name in SIDES}
-        self._placement = self._bind_screens()
+        self.placement = self._bind_screens()
         self._arrived.connect(self._draw, Qt.ConnectionType.QueuedConnection)
 
     # ------------------------------------------------------------ life
     def start(self) -> None:
         """Shows the windows and starts the worker."""
         self.setup.worker.subscribe(self.receive)
-        self._placement.place()
+        self.placement.place()
         self.setup.worker.start()
 
     def stop(self) -> None:
@@ -170,6 +172,7 @@ class Shell(QObject):
         for side in self.sides.values():
             side.cover()
         self.setup.worker.stop()
+        self.placement.release()
         # At once, while what their bindings read still lives.
         self.windows.clear()
         while self._engines:
@@ -224,10 +227,11 @@ class Shell(QObject):
 
     def _tell_missing(self) -> None:
         text = ""
-        if "customer" in self._placement.missing:
+        if "customer" in self.placement.missing:
             text = QCoreApplication.translate(
-                "Shell", "客户屏“%1”未连接，客户信息已遮盖。请检查它的电源和视频线，接好后自动恢复。"
-            ).replace("%1", self._placement.screen_name("customer"))
+                "Shell",
+                "客户屏“%1”未连接，客户信息已遮盖。请检查它的电源和视频线，接好后自动恢复。",
+            ).replace("%1", self.placement.screen_name("customer"))
         self.sides["operator"].set_alert(text)
 
     # ------------------------------------------------------------ views

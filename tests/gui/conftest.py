@@ -66,4 +66,3 @@ def open_counter() -> Iterator[Callable[..., Counter]]:
 def counter(open_counter: Callable[..., Counter]) -> Counter:
     """A counter at rest, in Chinese, on the screens `operator` and `customer`."""
     return open_counter()
-

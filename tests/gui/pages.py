@@ -32,11 +32,22 @@ MANY_NOTES = {
     "fen": 198_880,
     "digits": "1,988.80",
     "capitals": "人民币壹仟玖佰捌拾捌元捌角整",
-    "banknotes": [[10_000, 19], [5_000, 1], [2_000, 1], [1_000, 1], [500, 1], [100, 3], [50, 1], [10, 3]],
+    "banknotes": [
+        [10_000, 19],
+        [5_000, 1],
+        [2_000, 1],
+        [1_000, 1],
+        [500, 1],
+        [100, 3],
+        [50, 1],
+        [10, 3],
+    ],
 }
 
 
-def status(language: str, *, online: bool = False, unsent: int = 3, paper_ok: bool = True) -> StatusView:
+def status(
+    language: str, *, online: bool = False, unsent: int = 3, paper_ok: bool = True
+) -> StatusView:
     return StatusView(online, "11-24 10:32", unsent, paper_ok, 1_500_00, "10:35", language)
 
 
@@ -65,11 +76,29 @@ Page = tuple[ScreenView, ScreenView, str | None]
 
 def idle(language: str) -> Page:
     choices = [
-        Choice("balance", say(language, "余额查询", "Balance"), say(language, "查询账户余额，打印凭条", "Account balance with a receipt")),
-        Choice("cash_withdrawal", say(language, "助农取款", "Cash withdrawal"), say(language, "每卡每日不超过 2,000 元", "At most ¥2,000 a card and day")),
-        Choice("cash_remittance", say(language, "现金汇款", "Cash remittance"), say(language, "收取现金，汇入指定账户", "Cash in, to any account")),
+        Choice(
+            "balance",
+            say(language, "余额查询", "Balance"),
+            say(language, "查询账户余额，打印凭条", "Account balance with a receipt"),
+        ),
+        Choice(
+            "cash_withdrawal",
+            say(language, "助农取款", "Cash withdrawal"),
+            say(language, "每卡每日不超过 2,000 元", "At most ¥2,000 a card and day"),
+        ),
+        Choice(
+            "cash_remittance",
+            say(language, "现金汇款", "Cash remittance"),
+            say(language, "收取现金，汇入指定账户", "Cash in, to any account"),
+        ),
         Choice("transfer", say(language, "转账", "Transfer"), ""),
-        Choice("bills", say(language, "生活缴费", "Pay bills"), say(language, "电费、水费、话费、城乡居民医保", "Power, water, phone, medical insurance")),
+        Choice(
+            "bills",
+            say(language, "生活缴费", "Pay bills"),
+            say(
+                language, "电费、水费、话费、城乡居民医保", "Power, water, phone, medical insurance"
+            ),
+        ),
     ]
     return (
         screen("operator", "idle", say(language, "请选择业务", "Choose a service"), choices=choices),
@@ -120,7 +149,15 @@ def phone(language: str) -> Page:
 
 
 def cents(language: str) -> Page:
-    field = Input(name="amount", kind="amount", unit=say(language, "元", "yuan"), min_fen=1, max_fen=100_000, step_fen=1, hint="")
+    field = Input(
+        name="amount",
+        kind="amount",
+        unit=say(language, "元", "yuan"),
+        min_fen=1,
+        max_fen=100_000,
+        step_fen=1,
+        hint="",
+    )
     return (
         screen("operator", "cents", say(language, "请输入电费金额", "Type the amount of the power bill"), input=field, buttons=[cancel(language)]),
         screen("customer", "cents", say(language, "请稍候", "One moment please")),
@@ -129,7 +166,10 @@ def cents(language: str) -> Page:
 
 
 def confirm(language: str) -> Page:
-    buttons = [Button("confirm", say(language, "确认取款", "Confirm withdrawal"), True, "primary"), cancel(language)]
+    buttons = [
+        Button("confirm", say(language, "确认取款", "Confirm withdrawal"), True, "primary"),
+        cancel(language),
+    ]
     return (
         screen("operator", "confirm", say(language, "请点清现金，客户确认后付款", "Count the cash; pay out after the customer confirmed"),
                lines=[Line(say(language, "客户", "Customer"), "*秀英", "normal", False),
@@ -147,7 +187,10 @@ def confirm(language: str) -> Page:
 
 def many_notes(language: str) -> Page:
     title = say(language, "请核对金额", "Please check the amount")
-    buttons = [Button("confirm", say(language, "确认", "Confirm"), True, "primary"), cancel(language)]
+    buttons = [
+        Button("confirm", say(language, "确认", "Confirm"), True, "primary"),
+        cancel(language),
+    ]
     return (
         screen("operator", "many_notes", title, money=MANY_NOTES, buttons=buttons),
         screen("customer", "many_notes", title, money=MANY_NOTES, buttons=buttons),
@@ -156,7 +199,11 @@ def many_notes(language: str) -> Page:
 
 
 def done(language: str) -> Page:
-    notice = say(language, "取款成功。网络恢复后自动入账，请收好凭条。", "Done. It will be posted when the network is back; please keep the receipt.")
+    notice = say(
+        language,
+        "取款成功。网络恢复后自动入账，请收好凭条。",
+        "Done. It will be posted when the network is back; please keep the receipt.",
+    )
     lines = [Line(say(language, "状态", "Status"), say(language, "待上传", "To be sent"), "large", False),
              Line(say(language, "流水号", "Number"), "kiosk-0001/17/9c2f41ab", "normal", False)]  # fmt: skip
     finish = Button("finish", say(language, "完成", "Finish"), True, "primary")

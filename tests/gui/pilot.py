@@ -3,15 +3,15 @@
 Place in the flow: stands where the two people stand. Used by tests/gui, by the story that
 `dev.py demo` plays, and by anything else that runs the shell in its own process::
 
-    use_offscreen_screens()                      # before the first Qt object, where there is no display
+    use_offscreen_screens()  # before the first Qt object, where there is no display
     shell = Shell(ShellSetup(worker, ScreenNames("operator", "customer")))
     shell.start()
     pilot = Pilot(shell)
     pilot.press("operator", "choice_cash_withdrawal")
-    pilot.key("customer", "500")                 # key_5, key_0, key_0
+    pilot.key("customer", "500")  # key_5, key_0, key_0
     pilot.press("customer", "key_enter")
     pilot.wait(lambda views: views.customer.step == "confirm", timeout_s=5)
-    pilot.shoot(folder / "07-confirm")           # 07-confirm-operator.png, 07-confirm-customer.png
+    pilot.shoot(folder / "07-confirm")  # 07-confirm-operator.png, 07-confirm-customer.png
     shell.stop()
 
 * A control is found by its objectName among the items that are drawn, never by position.
@@ -26,7 +26,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QDeadlineTimer, QEvent, QEventLoop, QPoint, QPointF, QTimer
+from PySide6.QtCore import (
+    QCoreApplication,
+    QDeadlineTimer,
+    QEvent,
+    QEventLoop,
+    QPoint,
+    QPointF,
+    QTimer,
+)
 from PySide6.QtGui import QPointingDevice, QWindow
 from PySide6.QtQuick import QQuickItem
 from PySide6.QtTest import QTest
