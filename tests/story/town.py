@@ -9,6 +9,7 @@ Place in the flow: `lastmile-core init`, `lastmile-provision` → **town** → d
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from hardware.sim.cards import villagers
 from tests.story.transcript import Transcript
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hardware.sim.cards import Villager
     from tests.story.world import World
 
@@ -98,6 +101,11 @@ class Town:
         """Where devices reach the core."""
         return f"https://{LOOPBACK}:{self.api_port}"
 
+    @property
+    def core_public(self) -> bytes:
+        """The core's public signing key, as the kiosk knows it."""
+        return bytes.fromhex((self.kiosk_dir / "core" / "signing.pub").read_text(encoding="ascii"))
+
     # ------------------------------------------------------------ core and broker
     def found(self) -> str:
         """Makes a core and a broker, starts both; returns the kind of the broker."""
@@ -174,15 +182,15 @@ class Town:
         finally:
             pin_file.unlink()
 
-    def fund_drawer(self, amount: str) -> None:
+    def fund_drawer(self, amount: str, transfer: str = "float-1") -> None:
         """Hands the agent cash (yuan)."""
-        self.core("drawer", "fund", "--kiosk", KIOSK, "--amount", amount, "--transfer", "float-1")
+        self.core("drawer", "fund", "--kiosk", KIOSK, "--amount", amount, "--transfer", transfer)
 
-    def grant_lease(self, amount: str, per_op: str) -> str:
+    def grant_lease(self, amount: str, per_op: str, count: int = 20) -> str:
         """Reserves money for the counter; returns the lease's id."""
         return self.core(
             "lease", "grant", "--customer", CUSTOMER, "--kiosk", KIOSK, "--amount", amount,
-            "--per-op", per_op, "--count", "5", "--days", "7",
+            "--per-op", per_op, "--count", str(count), "--days", "7",
         ).split()[-1]  # fmt: skip
 
     def publish_catalogue(self) -> list[str]:
@@ -190,6 +198,23 @@ class Town:
         files = sorted(SERVICES.glob("*.json"))
         self.core("catalogue", "publish", "--kiosk", KIOSK, *(str(path) for path in files))
         return [path.stem for path in files]
+
+    def settle(self, *screens: str) -> str:
+        """Sets a whole town up, what does not wait for another at the same time.
+
+        Args:
+            screens: Options of the kiosk's `install`.
+
+        Returns:
+            The kind of the broker.
+        """
+        kind = self.found()
+        _together(self.provision_box, lambda: self.provision_kiosk(*screens))
+        _together(
+            lambda: (self.open_account("3000"), self.grant_lease("1000", "500")),
+            lambda: (self.fund_drawer("5000"), self.publish_catalogue()),
+        )
+        return kind
 
     # ------------------------------------------------------------ looking on
     def listen(self) -> Transcript:
@@ -206,3 +231,9 @@ class Town:
             self.box_dir / "keys" / "identity.pem",
         )
         return transcript
+
+
+def _together(*acts: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(len(acts)) as hands:
+        for done in [hands.submit(act) for act in acts]:
+            done.result()
