@@ -54,6 +54,16 @@ class HarshRule:
 class Harsh:
     """Watches for one kind of harsh manoeuvre."""
 
+    # Ticks of what is going on (0 for none), its peak, and how far the speed has changed.
+    _start: int
+    _end: int
+    _peak: int
+    _reach: int
+    _by_slope: bool
+    _held_from: int
+    _before: int  # speed of a second ago, -1 when unknown
+    _speeds: list[tuple[int, int]]
+
     def __init__(self, rule: HarshRule) -> None:
         self._rule = rule
         self.refuted = 0
@@ -103,7 +113,7 @@ class Harsh:
         self._start = self._end = self._peak = self._reach = self._held_from = 0
         self._by_slope = False
         self._before = -1
-        self._speeds: list[tuple[int, int]] = []
+        self._speeds = []
 
     def _along(self, value: int | None) -> int:
         """Acceleration in the direction of the rule; unknown is none."""

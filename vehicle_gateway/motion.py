@@ -50,6 +50,9 @@ class Tick(NamedTuple):
 class Motion:
     """Turns the groups of one window after another into ticks."""
 
+    _history: list[tuple[int, int]]  # trusted (tick, mm/s), a little over a second
+    _running: list[int]  # tick of the last engine sample, whether it turned
+
     def __init__(self, campaign: Campaign) -> None:
         rule = campaign.figures("motion")
         self.mounting = Mounting(campaign)
@@ -97,8 +100,7 @@ class Motion:
 
     def _forget(self) -> None:
         """Drops everything short-lived."""
-        self._history: list[tuple[int, int]] = []  # trusted (tick, mm/s), a little over a second
-        self._running: list[int] = []  # tick of the last engine sample, whether it turned
+        self._history, self._running = [], []
         self.mounting.forget()
 
     def _speed_by_tick(self, groups: Sequence[Group]) -> dict[int, int]:
@@ -127,7 +129,7 @@ class Motion:
 
     def _known(self, tick: int) -> int | None:
         fresh = self._history and tick - self._history[-1][0] <= self._age
-        return self._history[-1][1] if fresh else None
+        return int(self._history[-1][1]) if fresh else None
 
     def _turns(self, tick: int) -> bool | None:
         fresh = self._running and tick - self._running[0] <= self._age

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import LocalError, PeerError
 from vehicle_gateway.publish import SendPlan
@@ -173,7 +174,7 @@ class Publisher:
 
     def _make_client(self) -> mqtt.Client:
         client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=self._address.device, clean_session=True
+            CallbackAPIVersion.VERSION2, client_id=self._address.device, clean_session=True
         )
         client.tls_set_context(tls_context(self._place))
         client.reconnect_delay_set(1, RECONNECT_S_MAX)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 GAP_US: Final = 10_000_000
 SECOND_US: Final = 1_000_000
-# (mm/s + mm/s) x us to mm.
-DISTANCE_DIVISOR: Final = 2 * SECOND_US
+# (mm/s + mm/s) x us to metres.
+DISTANCE_DIVISOR: Final = 2 * SECOND_US * 1_000
 IDLE_MMPS: Final = mmps_of(3)
 BACKWARDS_US: Final = 60 * SECOND_US
 
@@ -43,6 +43,14 @@ class Trips:
     Attributes:
         current: Id of the open trip, None between trips.
     """
+
+    _start_us: int
+    _active_us: int
+    _distance: int  # (mm/s + mm/s) x us
+    _speed_max: int
+    _idle_us: int
+    _last: list[int]  # time and speed of the last sample
+    _events: dict[str, int]
 
     def __init__(self, campaign: Campaign, device: str) -> None:
         figures = campaign.figures("trip")
@@ -96,7 +104,7 @@ class Trips:
             "start_us": self._start_us,
             "end_us": self._active_us,
             "duration_s": (self._active_us - self._start_us) // SECOND_US,
-            "distance_m": self._distance // (DISTANCE_DIVISOR * 1_000),
+            "distance_m": self._distance // DISTANCE_DIVISOR,
             "speed_mmps_max": self._speed_max,
             "idle_s": self._idle_us // SECOND_US,
             "events": dict(sorted(self._events.items())),
@@ -136,8 +144,8 @@ class Trips:
     def _clear(self) -> None:
         self._start_us = self._active_us = 0
         self._distance = self._speed_max = self._idle_us = 0
-        self._last: list[int] = []  # time and speed of the last sample
-        self._events: dict[str, int] = {}
+        self._last = []
+        self._events = {}
 
     def _speed_of(self, groups: Sequence[Group]) -> tuple[list[int], list[int]]:
         """Times and mm/s of the bus's own speed where there is any, else of the receiver."""
