@@ -63,6 +63,7 @@ def init(site: Site, wishes: Wishes, clock: Clock, randomness: Randomness) -> Co
     pki = Pki(site.pki, wishes.org, clock, randomness)
     pki.establish(keys.core, server_names(values))
     write_config(site.config, values)
+    site.config.chmod(0o600)  # A DSN may carry a password.
     config = load_config(site.config, CoreConfig)
     with used_server(config.core.data_dir, config.database.dsn) as server:
         prepare(server.dsn)

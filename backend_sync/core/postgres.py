@@ -75,7 +75,7 @@ class EmbeddedServer:
         Raises:
             DeviceFault: The server does not come up; the text carries the end of its log.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._lock():
             self._give_directory()
             if not (self._data / "PG_VERSION").exists():
@@ -90,7 +90,7 @@ class EmbeddedServer:
         Raises:
             DeviceFault: As `start`.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self._directory / "users.lock").open("a") as users:
             fcntl.flock(users, fcntl.LOCK_SH)
             self.start()

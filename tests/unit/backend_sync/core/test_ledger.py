@@ -163,9 +163,7 @@ def test_concurrent_posters_with_overlapping_shuffled_batches_post_each_transfer
         except psycopg.Error as error:
             failures.append(error)
 
-    workers = [
-        threading.Thread(target=work, args=(each, connections())) for each in range(6)
-    ]
+    workers = [threading.Thread(target=work, args=(each, connections())) for each in range(6)]
     for worker in workers:
         worker.start()
     for worker in workers:
