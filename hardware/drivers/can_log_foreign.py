@@ -5,6 +5,9 @@ Place in the flow: a recording → python-can (asammdf for MF4) → **can_log_fo
 * python-can and asammdf raise whatever their parsing meets on damaged bytes; all of it ends here.
 * A recording that fails before its first frame is a `DeviceFault`; one that fails later gives what
   was whole, and `unreadable-rest` counts that something is missing.
+* A BLF that is shorter than it says is read as far as it goes, and `truncated-file` says so. An MF4
+  keeps what explains its data at its end, so a cut one is refused; one that its logger could not
+  finish (`UnFinMF`) states no length and is read to its last whole record.
 * Times are microseconds UTC: the date line of an ASC is read as UTC on every machine.
 """
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 import struct
 import time
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from edge.errors import DeviceFault
 from edge.ports import EXTENDED_ID
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from can.io.generic import MessageReader
 
 CHUNK_FRAMES: Final = 4_096
+MF4_HEADER_AT: Final = 64
+MF4_BLOCK: Final = struct.Struct("<4s4xQQ")
+MF4_BLOCKS_MAX: Final = 100_000
 TIME_US_MAX: Final = 4_102_444_800_000_000  # 2100-01-01
 
 # What python-can 4.6, asammdf 8.8 and the XML and zlib readers below them raise on damaged files.
@@ -60,32 +66,75 @@ def read_foreign(path: Path, kind: str, skipped: Counter[str]) -> Iterator[Colum
     Raises:
         DeviceFault: The file does not open, or fails before its first frame.
     """
-    reader = _open(path, kind)
-    try:
-        if kind == "blf" and getattr(reader, "file_size", 0) > path.stat().st_size:
+    with _open(path, kind) as file:
+        size = path.stat().st_size
+        if kind == "mf4" and not _is_whole_mf4(file, size):
+            raise _unreadable(path, kind, EOFError("it ends too early"))
+        if kind == "blf" and _is_cut_blf(file, size):
             skipped["truncated-file"] += 1
+        try:
+            reader = _reader(file, kind)
+        except _errors(kind) as error:
+            raise _unreadable(path, kind, error) from error
         yield from _chunks(path, kind, _frames(reader, kind, skipped), skipped)
-    finally:
-        reader.stop()
 
 
-def _open(path: Path, kind: str) -> MessageReader:
+def _open(path: Path, kind: str) -> IO[Any]:
     try:
-        return _reader(path, kind)
-    except _errors(kind) as error:
+        if kind == "asc":
+            return path.open(encoding="utf-8", errors="replace")
+        return path.open("rb")
+    except OSError as error:
         raise _unreadable(path, kind, error) from error
 
 
-def _reader(path: Path, kind: str) -> MessageReader:
+def _reader(file: IO[Any], kind: str) -> MessageReader:
     from can.io.asc import ASCReader
     from can.io.blf import BLFReader
     from can.io.mf4 import MF4Reader
 
     if kind == "asc":
-        return ASCReader(path, relative_timestamp=False)
-    return BLFReader(path) if kind == "blf" else MF4Reader(path)
+        return ASCReader(file, relative_timestamp=False)
+    return BLFReader(file) if kind == "blf" else MF4Reader(file)
 
 
+# ------------------------------------------------------------------ cut files
+def _is_cut_blf(file: IO[bytes], size: int) -> bool:
+    """Tells whether a BLF says of itself that it is longer: a u64 at byte 16 of its header."""
+    head = file.read(24)
+    file.seek(0)
+    return len(head) == 24 and int.from_bytes(head[16:24], "little") > size
+
+
+def _is_whole_mf4(file: IO[bytes], size: int) -> bool:
+    """Follows the links of an MF4 (ASAM MDF 4.1, block section) and looks for its ends."""
+    waiting, seen = [MF4_HEADER_AT], {0}
+    is_whole = _read_block(file, MF4_HEADER_AT, size)[0] == b"##HD"
+    while waiting and is_whole and len(seen) < MF4_BLOCKS_MAX:
+        at = waiting.pop()
+        if at not in seen:
+            seen.add(at)
+            kind, links = _read_block(file, at, size)
+            is_whole = kind.startswith(b"##")
+            waiting += links
+    file.seek(0)
+    return is_whole
+
+
+def _read_block(file: IO[bytes], at: int, size: int) -> tuple[bytes, tuple[int, ...]]:
+    """Returns kind and links of a block; no kind where it reaches past the end of the file."""
+    file.seek(min(at, size))
+    head = file.read(MF4_BLOCK.size)
+    if len(head) < MF4_BLOCK.size:
+        return b"", ()
+    kind, length, count = MF4_BLOCK.unpack(head)
+    end = MF4_BLOCK.size + 8 * count
+    if length < end or at + length > size:
+        return b"", ()
+    return kind, struct.unpack(f"<{count}Q", file.read(8 * count))
+
+
+# ------------------------------------------------------------------ failures
 def _errors(kind: str) -> tuple[type[BaseException], ...]:
     from can.exceptions import CanError
 
@@ -104,6 +153,7 @@ def _unreadable(path: Path, kind: str, error: BaseException) -> DeviceFault:
     )
 
 
+# ------------------------------------------------------------------ frames
 def _frames(
     reader: MessageReader, kind: str, skipped: Counter[str]
 ) -> Iterator[tuple[int, int, bytes]]:

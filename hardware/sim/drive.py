@@ -1,4 +1,4 @@
-"""A drive on a mountain road that nobody took: speed, bends, climbs, and what the driver does wrong.
+"""A drive on a mountain road that nobody took: speed, bends, climbs and the faults of the driver.
 
 Place in the flow: scenario → **drive** → `vehicle` puts the state on a bus as frames.
 

@@ -1,7 +1,7 @@
 """A vehicle that does not exist on a bus that does: GNSS, IMU and an engine that answers OBD-II.
 
-Place in the flow: `drive` → **vehicle** → frames: as a `FrameSource` in its own time, or on a bus of
-python-can where `can_bus` listens and asks.
+Place in the flow: `drive` → **vehicle** → frames: as a `FrameSource` in its own time, or on a bus
+of python-can where `can_bus` listens and asks.
 
     id       every     layout (vehicle_gateway/vehicles/gnss_imu.dbc)
     1 to 7   1 s       status, time, position, altitude, attitude, distance, speed
@@ -10,8 +10,8 @@ python-can where `can_bus` listens and asks.
 
 * The module stands upright with its labels to the left, as in the recorded car: X is up, Y is
   backward, Z is to the right.
-* Without a fix it sends what a real receiver sends: `PositionValid = 1`, fix 0, no satellites and an
-  altitude of -5,400 m.
+* Without a fix it sends what a real receiver sends: `PositionValid = 1`, fix 0, no satellites and
+  an altitude of -5,400 m.
 * In its own time (`SimulatedSource`) ten minutes pass in about a second, the same on every machine.
 """
 
