@@ -10,6 +10,7 @@ Place in the flow: teller → **journal** → agent → core; store below, nothi
 * seq has no gaps: an entry and the state that it changes are one transaction, or neither is.
 * The whole chain is verified at opening; a journal that does not verify is not written to.
 * A field that is not in the data catalogue is refused before it is written.
+* With a counter: one entry a transaction. A counter that is two ahead tells of an old copy.
 """
 
 from __future__ import annotations
@@ -233,12 +234,15 @@ class Journal(JournalReader):
         record = {
             "device": self.device, "epoch": before.epoch, "seq": before.seq + 1,
             "class": entry_class, "kind": kind, "body": dict(body), "wall_us": now.wall_us,
-            "boot": now.boot_id, "mono_us": now.monotonic_us, "counter": self._count(),
+            "boot": now.boot_id, "mono_us": now.monotonic_us, "counter": self._next_count(before),
             "policy": self._policy,
         }  # fmt: skip
         entry = encode(record)
         if len(entry) > ENTRY_BYTES_MAX:
             raise LocalError(f"An entry has at most {ENTRY_BYTES_MAX} bytes.", "entry-size")
+        if self._counter is not None:
+            # First the counter: a power cut leaves it one ahead, never behind.
+            self._counter.advance_to(record["counter"])
         link = chain(before.hash, entry)
         self._store.execute(
             "INSERT INTO journal (epoch, seq, entry, hash) VALUES (?, ?, ?, ?)",
@@ -247,13 +251,13 @@ class Journal(JournalReader):
         identity = op_id(self.device, before.epoch, before.seq + 1)
         return Entry(identity, before.epoch, before.seq + 1, link, now.wall_us)
 
-    def _count(self) -> int:
-        """Raises the counter first: a power cut leaves it one ahead, never behind."""
+    def _next_count(self, head: Head) -> int:
+        """One more than the entry before says, so that what was rolled back is counted once."""
         if self._counter is None:
             return 0
-        value = self._counter.read() + 1
-        self._counter.advance_to(value)
-        return value
+        last = self.find(head.epoch, head.seq)
+        counted = last["counter"] if last else 0
+        return 1 + int(counted or self._counter.read())
 
     def _refuse_rollback(self) -> None:
         head = self.head()

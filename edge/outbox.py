@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 CORE: Final = "core"
 STORED: Final = "stored"
 HEAD_BYTES: Final = 32
+NUMBER_MAX: Final = (1 << 63) - 1
 PRIORITY_RAW: Final = 0
 PRIORITY_TRIP: Final = 1
 PRIORITY_EVENT: Final = 2
@@ -156,12 +157,21 @@ class Outbox:
         return dropped
 
     def keep_gap(self, gap: Message, first: int) -> None:
-        """Keeps a signed gap; one that it extends is replaced."""
+        """Keeps a signed gap; one that it extends is replaced.
+
+        Of the lost messages only the last leaves its chain value behind: the core acknowledges the
+        gap as a whole, and a device that is away for a year must not keep a row for each loss.
+        """
         self._store.execute(
             "INSERT INTO outbox_gaps (epoch, first, last, message) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (epoch, first) DO UPDATE "
             "SET last = excluded.last, message = excluded.message",
             (gap.epoch, first, gap.seq, gap.payload),
+        )
+        self._store.execute(
+            "DELETE FROM outbox_messages "
+            "WHERE epoch = ? AND seq >= ? AND seq < ? AND message IS NULL",
+            (gap.epoch, first, gap.seq),
         )
 
     def gap_before(self, epoch: int, seq: int) -> int | None:
@@ -296,7 +306,7 @@ class Outbox:
     def _read_stored(self, record: dict[Any, Any]) -> tuple[int, int, bytes]:
         epoch, seq, head = record.get("epoch"), record.get("seq"), record.get("head")
         numbers = all(
-            isinstance(each, int) and not isinstance(each, bool) and each >= 0
+            isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= NUMBER_MAX
             for each in (epoch, seq)
         )
         if record.get("type") != STORED or record.get("device") != self.device or not numbers:

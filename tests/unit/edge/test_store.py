@@ -209,10 +209,19 @@ def test_a_reader_opens_what_a_writer_has_closed(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- transactions
-def test_an_exception_undoes_a_transaction(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction():
-        put(store, 1)
+def interrupted(store: Store, *written: int) -> None:
+    """Writes the first number, the others in an inner transaction, and then fails."""
+    with store.transaction():
+        put(store, written[0])
+        with store.transaction():
+            for number in written[1:]:
+                put(store, number)
         raise RuntimeError
+
+
+def test_an_exception_undoes_a_transaction(store: Store) -> None:
+    with pytest.raises(RuntimeError):
+        interrupted(store, 1)
     assert numbers(store) == []
     with store.transaction():
         put(store, 2)
@@ -220,10 +229,8 @@ def test_an_exception_undoes_a_transaction(store: Store) -> None:
 
 
 def test_an_inner_transaction_joins_the_outer(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction():
-        with store.transaction():
-            put(store, 1)
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        interrupted(store, 1, 2)
     assert numbers(store) == []
 
 
@@ -232,19 +239,15 @@ def test_what_a_failed_inner_transaction_wrote_is_undone_though_the_outer_goes_o
 ) -> None:
     with store.transaction():
         put(store, 1)
-        with pytest.raises(RuntimeError), store.transaction():
-            put(store, 2)
-            with store.transaction():
-                put(store, 3)
-            raise RuntimeError
+        with pytest.raises(RuntimeError):
+            interrupted(store, 2, 3)
         put(store, 4)
     assert numbers(store) == [1, 4]
 
 
 def test_a_broken_rule_of_the_schema_undoes_the_whole(store: Store) -> None:
-    with pytest.raises(sqlite3.IntegrityError), store.transaction():
-        put(store, 1)
-        put(store, 1)
+    with pytest.raises(sqlite3.IntegrityError):
+        interrupted(store, 1, 1)
     assert numbers(store) == []
 
 
@@ -270,6 +273,12 @@ def test_a_mistake_of_ours_is_not_called_damage(store: Store) -> None:
 
 
 # ---------------------------------------------------------------- a full disk
+def put_many(store: Store, rows: dict[int, bytes]) -> None:
+    with store.transaction():
+        for number, content in rows.items():
+            put(store, number, content)
+
+
 def full(store: Store) -> None:
     pages = store.row("PRAGMA page_count")
     assert pages is not None
@@ -279,9 +288,8 @@ def full(store: Store) -> None:
 def test_a_full_disk_is_a_fault_and_nothing_is_lost(store: Store) -> None:
     put(store, 1)
     full(store)
-    with pytest.raises(DeviceFault) as fault, store.transaction():
-        put(store, 2)
-        put(store, 3, b"x" * 100_000)
+    with pytest.raises(DeviceFault) as fault:
+        put_many(store, {2: b"", 3: b"x" * 100_000})
     assert fault.value.code == "disk-full"
     assert numbers(store) == [1]
     store.execute("PRAGMA max_page_count = 100000")

@@ -31,11 +31,17 @@ def pages_001(database: Database) -> None:
     create_tables(database, "CREATE TABLE pages (number INTEGER PRIMARY KEY, content BLOB)")
 
 
+def say(line: str) -> None:
+    """Tells the test, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def hold(path: Path) -> None:
     """Keeps the store open until standard input ends."""
     with open_store(path, [MIGRATIONS]) as store:
         store.execute("INSERT INTO pages VALUES (1, 'kept')")
-        print("open", flush=True)
+        say("open")
         sys.stdin.read()
 
 
@@ -50,7 +56,7 @@ def fill(path: Path, limit_bytes: int) -> None:
                     store.execute("INSERT INTO pages VALUES (?, ?)", (promised, b"x" * 10_000))
                 promised += 1
         except DeviceFault as fault:
-            print(fault.code, promised, flush=True)
+            say(f"{fault.code} {promised}")
 
 
 if __name__ == "__main__":
