@@ -18,6 +18,8 @@ from hardware.provision.request import Order, Site, prepare
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.ports import Clock
+
 NOW_US = 1_796_000_000_000_000
 DAY_US = 86_400_000_000
 YEAR_US = 365 * DAY_US
@@ -38,13 +40,13 @@ class SetClock:
 class Bank:
     """The core's side of provisioning."""
 
-    def __init__(self, folder: Path, org: str = "bank") -> None:
+    def __init__(self, folder: Path, org: str = "bank", clock: Clock | None = None) -> None:
         folder.mkdir()
         self.org = org
         self.signing = FileIdentity.create(folder / "core.pem", "core")
         self.catalogue = FileIdentity.create(folder / "catalogue.pem", "catalogue")
         self.hpke = HpkeKeypair.create(folder / "hpke.pem")
-        self.pki = Pki(folder / "pki", org, SetClock(), SystemRandomness())
+        self.pki = Pki(folder / "pki", org, clock or SetClock(), SystemRandomness())
         self.pki.establish(self.signing, ["127.0.0.1"])
 
     def answer(self, request: dict[str, Any], **changed: Any) -> dict[str, Any]:
