@@ -17,7 +17,11 @@ from edge.errors import DeviceFault, LocalError
 from hardware.drivers.can_log import LogSource
 from tests.story.figures import expect, last_json
 from tests.story.town import GATEWAY
+from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.dbc import load_dbc
+from vehicle_gateway.decode import Decoder
+from vehicle_gateway.profile import load_profile
+from vehicle_gateway.replay import replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +89,19 @@ def check_source(source: Source) -> int | None:
     return frames
 
 
+def expected_figures(source: Source) -> dict[str, int]:
+    """Returns `frames`, `samples` and `events` of a recording, read without box, broker or core."""
+    if source.log is None:
+        return {}
+    decoder = Decoder(load_profile(), source.dbcs)
+    found = replay(LogSource(source.log), decoder, default_campaign())
+    return {
+        "frames": found["frames"],
+        "samples": found["samples"],
+        "events": len(found["events"]),
+    }
+
+
 def give_consent(town: Town) -> None:
     """The driver consents, at the box."""
     config = str(town.gateway_config)
@@ -143,5 +160,3 @@ def tell_reasons(grade: dict[str, Any], narrator: Narrator, language: str) -> in
         f"{total:>6}  得分，等级 {grade['grade']}", f"{total:>6}  score, grade {grade['grade']}"
     )
     return total
-
-

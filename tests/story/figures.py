@@ -57,7 +57,10 @@ def last_json(text: str) -> dict[str, Any]:
 
 
 def sum_up(
-    gateway: Mapping[str, Any], grade: Mapping[str, Any], reasons_sum: int, report: Mapping[str, Any]
+    gateway: Mapping[str, Any],
+    grade: Mapping[str, Any],
+    reasons_sum: int,
+    report: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Draws the figures of a whole story together.
 

@@ -12,7 +12,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hardware.drivers.broker import LOOPBACK, answers, choose_kind, free_port
 from hardware.sim.cards import villagers
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hardware.sim.cards import Villager
     from tests.story.world import World
 
+T = TypeVar("T")
 CORE = "backend_sync.core"
 PROVISION = "hardware.provision"
 GATEWAY = "vehicle_gateway"
@@ -157,6 +158,10 @@ class Town:
         self._prepare(self.kiosk_dir, "--device", KIOSK, "--kind", "kiosk", "--pad", PAD)
         return self._install(self.kiosk_dir, "--village", VILLAGE, *screens)
 
+    def provision_both(self, *screens: str) -> list[str]:
+        """Makes box and kiosk at the same time; returns what each technician was told last."""
+        return _together(self.provision_box, lambda: self.provision_kiosk(*screens))
+
     def _prepare(self, folder: Path, *order: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.world.call(PROVISION, "prepare", "--dir", str(folder), *order)
@@ -209,7 +214,7 @@ class Town:
             The kind of the broker.
         """
         kind = self.found()
-        _together(self.provision_box, lambda: self.provision_kiosk(*screens))
+        self.provision_both(*screens)
         _together(
             lambda: (self.open_account("3000"), self.grant_lease("1000", "500")),
             lambda: (self.fund_drawer("5000"), self.publish_catalogue()),
@@ -233,7 +238,6 @@ class Town:
         return transcript
 
 
-def _together(*acts: Callable[[], object]) -> None:
+def _together(*acts: Callable[[], T]) -> list[T]:
     with ThreadPoolExecutor(len(acts)) as hands:
-        for done in [hands.submit(act) for act in acts]:
-            done.result()
+        return [done.result() for done in [hands.submit(act) for act in acts]]

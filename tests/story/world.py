@@ -148,7 +148,7 @@ class World:
         """
         deadline = time.monotonic() + timeout_s
         while not true():
-            self._raise_if_failed()
+            self.raise_if_failed()
             if time.monotonic() > deadline:
                 logs = "\n".join(f"--- {name}\n{self.tail(name)}" for name in self._running)
                 raise DeviceFault(f"Not true after {timeout_s:.0f} s: {claim}\n{logs}", "story")
@@ -186,7 +186,12 @@ class World:
         """Every process imports this very checkout, wherever the story was started."""
         return {**os.environ, "PYTHONPATH": str(ROOT), **self.environment}
 
-    def _raise_if_failed(self) -> None:
+    def raise_if_failed(self) -> None:
+        """Looks whether a process of the story has ended with an error.
+
+        Raises:
+            DeviceFault: One has; the text carries its last lines.
+        """
         for name, process in self._running.items():
             code = process.poll()
             if code not in (None, 0):

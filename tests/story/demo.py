@@ -1,0 +1,112 @@
+"""The main job, played end to end: a drive that becomes a grade, a withdrawal that becomes a posting.
+
+Place in the flow: `python3 dev.py demo`. Plays what town, drive and counter can do, in order, and
+checks each figure; the last line of output is one JSON object.
+
+* Every part is the real command in a process of its own; the two kiosk windows are in this one.
+* Data is in a temporary folder, everything listens on loopback, and nothing of it stays: no process,
+  no folder, no socket, whether the story ended well, badly or by Ctrl-C.
+* A figure that is not the expected one ends the story with both, and with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from edge.errors import LastmileError, LocalError
+from tests.gui.pilot import PilotError
+from tests.story.drive import Source, check_source
+from tests.story.figures import Surprise
+from tests.story.narrator import LANGUAGES
+from tests.story.play import Play, Wishes
+from tests.story.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+SIM_S = 600
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py demo",
+        description=(
+            "Plays both flows on this machine, with the real programs, in about half a minute.\n"
+            "A bus drives; the core grades its driver with reasons. A villager withdraws cash while\n"
+            "there is no network; afterwards the core posts it, and the books add up."
+        ),
+        epilog=(
+            "what you see: eight numbered steps with their figures. The last line is JSON:\n"
+            "  demo ok|failed; frames, samples, events: of the drive, as stored at the core;\n"
+            "  bytes_per_sample: sealed; score = reasons_sum: base and points of every reason;\n"
+            "  entries: of the kiosk's journal; lost, double, ledger_sum: must be 0.\n"
+            "Without a display, OUT holds a picture of both screens for every step.\n\n"
+            "examples:\n"
+            "  python3 dev.py demo                       a simulated drive of ten minutes\n"
+            "  python3 dev.py demo --log drive.log       a recorded one: candump, ASC, BLF or MF4\n"
+            "  python3 dev.py demo --log bus.log --dbc bus.dbc\n"
+            "  python3 dev.py demo --language en --stay  look around until Ctrl-C\n\n"
+            "exit codes: 0 ok, 1 a figure was not as expected, 2 wrong usage, 130 Ctrl-C"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="recorded drive to play")
+    parser.add_argument(
+        "--dbc", type=Path, action="append", default=[], metavar="FILE", help="what its ids mean"
+    )
+    parser.add_argument(
+        "--language", choices=LANGUAGES, help="of screens, slips, reasons and this text"
+    )
+    parser.add_argument("--stay", action="store_true", help="keep everything running until Ctrl-C")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="pictures; %(default)s"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the temporary folder and say where it is"
+    )
+    parser.add_argument(
+        "--broker", choices=("auto", "mosquitto", "amqtt"), default="auto",
+        help="default: Mosquitto if installed",
+    )  # fmt: skip
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Plays the story and returns its exit code."""
+    arguments = build_parser().parse_args(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    source = Source(arguments.log, tuple(arguments.dbc), SIM_S)
+    wishes = Wishes(source, arguments.language, arguments.out, arguments.broker, arguments.stay)
+    try:
+        check_source(source)
+        with Stage(keep=arguments.keep) as stage:
+            figures = Play(stage.world, wishes).run()
+    except KeyboardInterrupt:
+        print("\ndev.py demo: interrupted; everything is ended and removed.", file=sys.stderr)
+        return INTERRUPTED
+    except LocalError as error:
+        print(f"dev.py demo: {error}", file=sys.stderr)
+        return WRONG
+    except (Surprise, LastmileError, PilotError) as error:
+        print(f"\n{error}", flush=True)
+        print(json.dumps({"demo": "failed", "why": str(error).splitlines()[0]}))
+        return FAILED
+    print(json.dumps({"demo": "ok", **figures}))
+    return OK
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    """Ends the way Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
