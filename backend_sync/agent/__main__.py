@@ -1,6 +1,10 @@
 """`lastmile-agent`: brings a kiosk's journal to the core and the core's word to the kiosk.
 
-Place in the flow: agent.toml → **`__main__`** → agent → contact. Chooses clock and randomness.
+Place in the flow: agent.toml → **`__main__`** → agent → contact.
+
+* Here alone the agent meets the real clock and the real randomness.
+* Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+* SIGTERM ends it at once: whatever was under way is undone, or was whole.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """agent.toml: where the device's files are and how to reach the core. Paths are relative to it.
 
 Place in the flow: agent.toml → **config** → `__main__`.
+
+* Provisioning writes [agent] and [core]; [contact] is left to whoever runs the device.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """`lastmile-provision`: what a technician types at the roadside; every step can be repeated.
 
-Place in the flow: **`__main__`** → selftest, request, install, label. Chooses clock and randomness.
+Place in the flow: **`__main__`** → selftest, request, install, label.
+
+* Here alone provisioning meets the real clock and the real randomness.
+* Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+* What goes wrong is one sentence that says what to do at the roadside, never a traceback.
 """
 
 from __future__ import annotations
