@@ -9,6 +9,7 @@ Place in the flow: each `__main__` reads its file here; provisioning writes them
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -68,6 +69,8 @@ def convert(values: Mapping[str, Any], struct: type[Settings], path: Path) -> Se
     def hook(kind: type, value: object) -> object:
         if kind is Path and isinstance(value, str):
             return folder / value
+        if kind is Path:
+            raise ValueError("Expected a path in quotes")
         raise NotImplementedError(f"{kind} cannot be read from TOML")
 
     try:
@@ -85,7 +88,10 @@ def write_config(path: Path, values: Mapping[str, Any]) -> None:
     draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(tomli_w.dumps(dict(values)).encode("utf-8"))
+        with draft.open("wb") as file:
+            file.write(tomli_w.dumps(dict(values)).encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name on an empty file
         draft.replace(path)
     except OSError as error:
         raise DeviceFault(

@@ -5,7 +5,9 @@ Place in the flow: each `__main__` calls `setup_logging` once; everything else l
     2026-11-24T10:35:12.123Z INFO gateway vehicle_gateway.publish: connected to broker
 
 * Runs of 11 digits or more are masked, wherever they come from: ID numbers, cards, telephones.
-* Line breaks in a message are shown as ⏎: what came from outside cannot forge a second record.
+* A word of at least 16 hexadecimal digits with a letter among them is an id or hash, and is shown.
+* Line breaks in a message are shown as ⏎, and the lines of a traceback are indented: what came from
+  outside cannot forge a second record.
 """
 
 from __future__ import annotations
@@ -18,12 +20,20 @@ import time
 FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s {program} %(name)s: %(message)s"
 DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
 LEVELS = ("debug", "info", "warning", "error")
-DIGIT_RUN = re.compile(r"(?<![0-9A-Fa-f])(\d{2})\d{7,}(\d{2}[Xx]?)(?![0-9A-Fa-f])")
+WORD = re.compile(r"\w*\d{11}\w*")
+HEXADECIMAL = re.compile(r"(?=.*[a-f])[0-9a-f]{16,}")
+DIGIT_RUN = re.compile(r"(\d{2})\d{7,}(\d{2}[Xx]?)")
+INDENT = "    "
 
 
 def mask(text: str) -> str:
     """Hides the middle of long digit runs; hexadecimal ids and hashes stay readable."""
-    return DIGIT_RUN.sub(r"\1***\2", text)
+    return WORD.sub(_mask_word, text)
+
+
+def _mask_word(found: re.Match[str]) -> str:
+    word = found[0]
+    return word if HEXADECIMAL.fullmatch(word) else DIGIT_RUN.sub(r"\1***\2", word)
 
 
 class MaskingFormatter(logging.Formatter):
@@ -36,9 +46,10 @@ class MaskingFormatter(logging.Formatter):
         trace = record.exc_info
         text, record.exc_info, record.exc_text = "", None, None
         try:
-            text = mask(super().format(record)).replace("\r", "").replace("\n", "⏎")
+            text = "⏎".join(mask(super().format(record)).splitlines())
             if trace:
-                text += "\n" + mask(self.formatException(trace))
+                lines = mask(self.formatException(trace)).splitlines()
+                text += "".join(f"\n{INDENT}{line}" for line in lines)
         finally:
             record.exc_info = trace
         return text

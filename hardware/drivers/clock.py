@@ -43,7 +43,7 @@ class SystemRandomness:
 def _read_boot_id(path: Path) -> str:
     try:
         digits = path.read_text(encoding="ascii").strip().replace("-", "")[:BOOT_DIGITS]
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         digits = ""
     if len(digits) == BOOT_DIGITS and set(digits) <= set("0123456789abcdef"):
         return digits
