@@ -14,10 +14,12 @@ here, which becomes an intent for the worker.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Property, QElapsedTimer, QObject, Signal, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +109,11 @@ class Side(QObject):
         """Whether the cover lies over the window."""
         return self._blanked
 
+    @property
+    def covered(self) -> bool:
+        """The same, for Python."""
+        return self._blanked
+
     # ------------------------------------------------------------ from the worker
     def show_view(self, view: Values, receipt: str, language: str) -> None:
         """Takes up a new view; a held side stays covered and takes nothing.
@@ -127,7 +134,9 @@ class Side(QObject):
         self._set_blanked(False)
 
     def _drawn(self, view: Values, receipt: str) -> Values:
-        drawn = {key: view[key] for key in ("step", "title", "choices", "buttons", "busy", "notice")}
+        drawn = {
+            key: view[key] for key in ("step", "title", "choices", "buttons", "busy", "notice")
+        }
         drawn["notice_kind"] = view["notice_kind"] or "info"
         drawn["field"] = {**BLANK_FIELD, **(view["input"] or {})}
         drawn["money"] = view["money"] or {}

@@ -111,6 +111,8 @@ class CallDevice:
             return call.failed("refused", error.code)
         except LastmileError as error:
             return call.failed("fault", error.code)
+        except OSError:
+            return call.failed("fault", "device-io")
         finally:
             with self._lock:
                 self._call = None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from hardware.drivers.id_reader import IdCard, check_digit
 from hardware.sim.id_reader import CARD_NAME
-from hardware.sim.pin_pad import TYPED_NAME
+from hardware.sim.pin_pad import ASKING_NAME, TYPED_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +85,11 @@ def remove_card(sim_dir: Path) -> None:
 def type_pin(pad_dir: Path, pin: str) -> None:
     """Types a PIN on the pad and presses its green key; an empty PIN is its red key."""
     _appear(pad_dir / TYPED_NAME, pin)
+
+
+def pad_asks(pad_dir: Path) -> bool:
+    """Tells whether the pad's lamp is on: it waits for a PIN now."""
+    return (pad_dir / ASKING_NAME).exists()
 
 
 def _appear(path: Path, content: str) -> None:

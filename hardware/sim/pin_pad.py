@@ -43,6 +43,7 @@ TYPED_BYTES_MAX: Final = 64
 IDENTITY_NAME, HPKE_NAME = "identity.pem", "hpke.pem"
 STATE_NAME: Final = "state.json"
 TYPED_NAME: Final = "typed"
+ASKING_NAME: Final = "asking"
 BOUNDS: Final = {"iterations": (1, 10), "lanes": (1, 4), "memory_kib": (8, 65_536)}
 """A block that asks for more than these would stop the pad for minutes."""
 
@@ -162,6 +163,7 @@ class PinPad(CallDevice):
         self._directory = directory
         self._identity = FileIdentity.load(directory / IDENTITY_NAME)
         self._keypair = HpkeKeypair.load(directory / HPKE_NAME)
+        (directory / ASKING_NAME).unlink(missing_ok=True)
 
     @property
     def pad(self) -> str:
@@ -214,12 +216,17 @@ class PinPad(CallDevice):
     # -------------------------------------------------------------- keys
     def _await_pin(self, call: Call) -> str | None:
         """Returns what was typed, empty for the red key, None when the command ended first."""
-        while not call.over:
-            typed = self._take_typed()
-            if typed is not None:
-                return typed
-            call.pause()
-        return None
+        lamp = self._directory / ASKING_NAME
+        lamp.touch()
+        try:
+            while not call.over:
+                typed = self._take_typed()
+                if typed is not None:
+                    return typed
+                call.pause()
+            return None
+        finally:
+            lamp.unlink(missing_ok=True)
 
     def _take_typed(self) -> str | None:
         path = self._directory / TYPED_NAME

@@ -108,7 +108,7 @@ def overlaps(first: QQuickItem, second: QQuickItem) -> bool:
 def _ink(item: QQuickItem) -> QRectF:
     wide, high = float(item.property("contentWidth")), float(item.property("contentHeight"))
     spare = item.width() - wide
-    left = {CENTRED: spare / 2, RIGHT: spare}.get(_evaluate(item, "horizontalAlignment"), 0.0)
+    left = {CENTRED: spare / 2, RIGHT: spare}.get(int(_evaluate(item, "horizontalAlignment")), 0.0)
     corner = item.mapToScene(QPointF(left, (item.height() - high) / 2))
     return QRectF(corner.x(), corner.y(), wide, high)
 

@@ -62,7 +62,14 @@ def say(language: str, chinese: str, english: str) -> str:
 
 
 def screen(side: str, step: str, title: str, **parts: object) -> ScreenView:
-    blank = {"lines": [], "choices": [], "input": None, "buttons": [], "busy": "", "notice": ""}
+    blank: dict[str, object] = {
+        "lines": [],
+        "choices": [],
+        "input": None,
+        "buttons": [],
+        "busy": "",
+        "notice": "",
+    }
     rest = {"notice_kind": "", "voice": "", "money": None}
     return ScreenView(side=side, step=step, title=title, **{**blank, **rest, **parts})  # type: ignore[arg-type]
 

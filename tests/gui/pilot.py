@@ -35,12 +35,13 @@ from PySide6.QtCore import (
     QPointF,
     QTimer,
 )
-from PySide6.QtGui import QPointingDevice, QWindow
-from PySide6.QtQuick import QQuickItem
 from PySide6.QtTest import QTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from PySide6.QtGui import QPointingDevice, QWindow
+    from PySide6.QtQuick import QQuickItem
 
     from kiosk_app.shell import Shell
     from kiosk_app.view import Views
@@ -178,7 +179,8 @@ class Pilot:
 
         def ready() -> bool:
             item = self.find(side, name)
-            settled = name.startswith("key_") or self.shell.sides[side].settled
+            typing = name.startswith("key_") and name != "key_enter"
+            settled = typing or self.shell.sides[side].settled
             return item is not None and item.isEnabled() and settled
 
         self.until(ready, f"control {name} on the {side}'s screen", timeout_s)

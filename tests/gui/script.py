@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from kiosk_app.view import Button, Choice, Input, Line, ScreenView, StatusView, Views
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kiosk_app.side import Intent
+    from kiosk_app.view import Views
 
 
 class ScriptedWorker:

@@ -10,11 +10,11 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor
 
 from tests.gui import measure, pages
-from tests.gui.pilot import Pilot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.gui.pilot import Pilot
     from tests.gui.script import ScriptedWorker
 
     Counter = tuple[Pilot, ScriptedWorker]
@@ -25,7 +25,7 @@ SCREENS = {"two monitors": ("operator", "customer"), "small and wide": ("small",
 SIDES = ("operator", "customer")
 
 
-@pytest.fixture(params=SCREENS.values(), ids=SCREENS)
+@pytest.fixture(params=list(SCREENS.values()), ids=list(SCREENS))
 def every_page(
     request: pytest.FixtureRequest, open_counter: Callable[..., Counter]
 ) -> Iterator[tuple[str, Pilot, str]]:

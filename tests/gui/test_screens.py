@@ -61,7 +61,7 @@ def test_a_lost_customer_screen_is_covered_then_hidden_then_reported(counter: Co
     seen: list[tuple[str, bool, bool]] = []
 
     def note(event: str) -> None:
-        seen.append((event, shell.sides["customer"].blanked, shell.windows["customer"].isVisible()))
+        seen.append((event, shell.sides["customer"].covered, shell.windows["customer"].isVisible()))
 
     shell.placement.covered.connect(lambda _side: note("covered"))
     shell.placement.lost.connect(lambda _side: note("lost"))
@@ -98,7 +98,7 @@ def test_a_window_that_is_moved_to_another_screen_is_hidden_and_not_shown_there(
     window.setScreen(present_screens()["operator"])
     pilot.settle()
     assert not window.isVisible()
-    assert pilot.shell.sides["customer"].blanked
+    assert pilot.shell.sides["customer"].covered
     assert {"type": "screen-lost", "side": "customer"} in worker.intents
 
 

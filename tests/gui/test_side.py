@@ -61,7 +61,7 @@ def test_a_covered_side_holds_no_text_and_takes_none() -> None:
     side.show_view(view("confirm", "customer"), "", "zh")
     side.cover()
     side.show_view(view("amount", "customer"), "", "zh")
-    assert side.blanked
+    assert side.covered
     assert side.values == BLANK_VIEW
 
 
@@ -69,9 +69,9 @@ def test_a_released_side_stays_covered_until_the_next_view() -> None:
     side, _ = make_side()
     side.cover()
     side.release()
-    assert side.blanked
+    assert side.covered
     side.show_view(view("confirm", "customer"), "", "zh")
-    assert not side.blanked
+    assert not side.covered
 
 
 def test_an_alert_outlives_the_cover() -> None:
