@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TABLE_BITS_MAX: Final = 12
 """Signals of up to so many bits are looked up instead of computed; a table has 4,096 entries."""
 WORD_BYTES: Final = 8
+SIGNAL: Final = re.compile(r"\s*SG_\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,19 @@ def load_dbc(path: Path) -> list[Message]:
         raise LocalError(f"The DBC {path} cannot be read: {error.strerror}.", "dbc-open") from error
     except (Error, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise _unparsed(path, error) from error
-    return [_message(message) for message in database.messages]  # type: ignore[union-attr]
+    messages: list[CantoolsMessage] = database.messages  # type: ignore[union-attr]
+    _require_all(path, text, sum(len(message.signals) for message in messages))
+    return [_message(message) for message in messages]
 
 
-def _unparsed(path: Path, error: BaseException) -> LocalError:
+def _require_all(path: Path, text: str, parsed: int) -> None:
+    """Refuses a file whose end is damaged: cantools stops there without a word."""
+    lines = [number for number, line in enumerate(text.split("\n"), 1) if SIGNAL.match(line)]
+    if len(lines) > parsed:
+        raise _unparsed(path, f"no signal at line {lines[parsed]}")
+
+
+def _unparsed(path: Path, error: object) -> LocalError:
     found = re.search(r"line (\d+)", str(error))
     where = f"line {found[1]} of {path.name}" if found else f"{path.name}, line 1"
     return LocalError(

@@ -178,7 +178,7 @@ def pid_data(state: State, pid: int) -> bytes | None:
         0x0F: 24 + 40,
         0x11: 32 + state.load_percent * 1.6,
         0x2F: state.fuel_percent * 2.55,
-        0x33: 101.3 * (1 - state.altitude_m / 44_330) ** 5.255,
+        0x33: 101.3 * max(0.0, 1 - state.altitude_m / 44_330) ** 5.255,
         0x62: state.load_percent * 0.9 + 125,
     }
     wide = {

@@ -1,0 +1,163 @@
+"""A live bus: chunks in time, faults in a sentence, OBD requests at their rates."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import can
+import pytest
+
+from edge.errors import DeviceFault
+from edge.ports import EXTENDED_ID
+from hardware.drivers.can_bus import (
+    REQUEST_GAP_US,
+    BusSettings,
+    BusSource,
+    PeriodicRequest,
+    RequestSchedule,
+    open_bus,
+)
+from hardware.drivers.clock import SystemClock
+from hardware.sim.vehicle import SimSettings, SimulatedVehicle, VehicleOnBus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SPEED = PeriodicRequest(0x7DF, bytes.fromhex("02010D5555555555"), 100_000)
+ENGINE = PeriodicRequest(0x7DF, bytes.fromhex("02010C5555555555"), 200_000)
+
+
+@pytest.fixture
+def far_end(request: pytest.FixtureRequest) -> Iterator[can.BusABC]:
+    bus = can.Bus(interface="virtual", channel=request.node.name)
+    yield bus
+    bus.shutdown()
+
+
+@pytest.fixture
+def source(far_end: can.BusABC, request: pytest.FixtureRequest) -> Iterator[BusSource]:
+    del far_end  # it only has to be there
+    source = BusSource(BusSettings("virtual", request.node.name), SystemClock())
+    yield source
+    source.close()
+
+
+def frame(can_id: int, data: bytes = b"\1\2", *, extended: bool = False) -> can.Message:
+    return can.Message(arbitration_id=can_id, data=data, is_extended_id=extended)
+
+
+def test_a_silent_bus_gives_an_empty_chunk_within_100_ms(source: BusSource) -> None:
+    clock = SystemClock()
+    chunks = source.chunks()
+    next(chunks)
+    before_us = clock.now().monotonic_us
+    chunk = next(chunks)
+    assert (list(chunk.ids), chunk.position) == ([], 0)
+    assert clock.now().monotonic_us - before_us < 200_000
+
+
+def test_frames_come_in_chunks_with_time_and_id(source: BusSource, far_end: can.BusABC) -> None:
+    chunks = source.chunks()
+    next(chunks)
+    before_us = SystemClock().now().wall_us
+    far_end.send(frame(0x7E8))
+    far_end.send(frame(0x18F75E89, b"", extended=True))
+    chunk = next(chunks)
+    assert list(chunk.ids) == [0x7E8, 0x18F75E89 | EXTENDED_ID]
+    assert list(chunk.payloads) == [b"\1\2", b""]
+    assert abs(chunk.times_us[0] - before_us) < 2_000_000
+    assert chunk.position == 2
+    assert source.skipped == {}
+
+
+def test_error_and_remote_frames_are_counted(source: BusSource, far_end: can.BusABC) -> None:
+    chunks = source.chunks()
+    next(chunks)
+    far_end.send(can.Message(arbitration_id=0x4, is_error_frame=True, is_extended_id=False))
+    far_end.send(can.Message(arbitration_id=0x123, is_remote_frame=True, is_extended_id=False))
+    far_end.send(frame(0x123))
+    assert list(next(chunks).ids) == [0x123]
+    assert source.skipped == {"error-frame": 1, "remote-frame": 1}
+
+
+def test_a_bus_that_goes_off_is_a_fault(source: BusSource, far_end: can.BusABC) -> None:
+    chunks = source.chunks()
+    next(chunks)
+    far_end.send(can.Message(arbitration_id=0x40, is_error_frame=True, is_extended_id=False))
+    with pytest.raises(DeviceFault, match="went off; check wiring") as caught:
+        next(chunks)
+    assert caught.value.code == "bus-off"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        BusSettings("no-such-interface", "can0"),
+        BusSettings("socketcan", "no-such-can0"),
+        BusSettings("slcan", "/dev/no-such-tty"),
+    ],
+    ids=lambda settings: settings.interface,
+)
+def test_an_adapter_that_is_not_there_is_a_fault(settings: BusSettings) -> None:
+    with pytest.raises(DeviceFault, match="does not answer"):
+        open_bus(settings)
+
+
+def test_a_closed_source_ends(source: BusSource) -> None:
+    chunks = source.chunks()
+    next(chunks)
+    source.close()
+    assert list(chunks) == []
+
+
+# ------------------------------------------------------------------ requests
+def test_each_request_comes_at_its_own_period() -> None:
+    schedule = RequestSchedule([SPEED, ENGINE])
+    sent = [schedule.due(now_us) for now_us in range(0, 2_000_000, 5_000)]
+    assert sent.count(SPEED) == 20
+    assert sent.count(ENGINE) == 10
+
+
+def test_two_requests_are_never_closer_than_the_gap() -> None:
+    schedule = RequestSchedule([SPEED, ENGINE])
+    times_us = [now for now in range(0, 2_000_000, 1_000) if schedule.due(now) is not None]
+    gaps = [later - earlier for earlier, later in pairwise(times_us)]
+    assert min(gaps) >= REQUEST_GAP_US
+
+
+def test_a_pause_is_not_made_up_for() -> None:
+    schedule = RequestSchedule([SPEED])
+    assert schedule.due(0) is SPEED
+    sent = [schedule.due(now_us) for now_us in range(60_000_000, 60_100_000, 5_000)]
+    assert sent.count(SPEED) == 1
+
+
+def test_without_requests_nothing_is_ever_sent() -> None:
+    assert RequestSchedule([]).due(10**12) is None
+
+
+def test_the_box_asks_and_the_vehicle_answers(
+    far_end: can.BusABC, request: pytest.FixtureRequest
+) -> None:
+    clock, over = SystemClock(), threading.Event()
+    vehicle = VehicleOnBus(SimulatedVehicle(SimSettings()), far_end, clock)
+    thread = threading.Thread(target=vehicle.run, args=(over.is_set,))
+    settings = BusSettings("virtual", request.node.name, requests=(SPEED, ENGINE))
+    source = BusSource(settings, clock)
+    thread.start()
+    try:
+        ids: list[int] = []
+        heads: set[bytes] = set()
+        for chunk in source.chunks():
+            ids += chunk.ids
+            heads |= {payload[:3] for payload in chunk.payloads if len(payload) == 8}
+            if chunk.position > 200:
+                break
+    finally:
+        over.set()
+        thread.join()
+        source.close()
+    assert {9, 3, 0x7E8} <= set(ids)
+    assert {b"\x03\x41\x0d", b"\x04\x41\x0c"} <= heads
