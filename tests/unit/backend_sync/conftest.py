@@ -6,9 +6,9 @@ commit of PostgreSQL's, not whether PostgreSQL itself is.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,19 +27,35 @@ MEMORY = Path("/dev/shm")
 NUMBERS = itertools.count(1)
 
 
+@contextlib.contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder for an embedded server.
+
+    Not below pytest's own: run as root, another pytest closes that to the server's user.
+    """
+    memory = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="lastmile-", dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder of its own for a core with an embedded server."""
+    with server_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_dsn() -> Iterator[str]:
     """The maintenance DSN of a server that lives as long as the test run."""
-    folder = MEMORY if os.access(MEMORY, os.W_OK) else tmp_path_factory.mktemp("pg")
-    place = Path(tempfile.mkdtemp(prefix="lastmile-pg-", dir=folder))
-    server = EmbeddedServer(place)
-    try:
-        dsn = server.start()
-        prepare(create_database(dsn, "pattern"))
-        yield dsn
-    finally:
-        server.stop()
-        shutil.rmtree(place)
+    with server_folder() as folder:
+        server = EmbeddedServer(folder / "postgres")
+        try:
+            dsn = server.start()
+            prepare(create_database(dsn, "pattern"))
+            yield dsn
+        finally:
+            server.stop()
 
 
 @pytest.fixture

@@ -83,9 +83,7 @@ def test_the_same_frame_again_changes_nothing(village: Village) -> None:
 
 
 # ------------------------------------------------------------------ forks
-def test_a_fork_keeps_both_branches_and_quarantines_the_device(
-    village: Village, tmp_path: Path
-) -> None:
+def test_a_fork_keeps_both_branches_and_quarantines_the_device(village: Village) -> None:
     fill(village.kiosk, 3)
     village.send()
     other = Kiosk(village.kiosk.identity, village.kiosk.pad)

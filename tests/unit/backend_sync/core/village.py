@@ -82,7 +82,7 @@ class Kiosk:
         }  # fmt: skip
         return self.append(encode({**record, **changed}))
 
-    def withdraw(self, lease: str, fen: int, *, wall_us: int = NOW_US, **changed: Any) -> UUID:
+    def withdraw(self, lease: str, fen: Any, /, wall_us: int = NOW_US, **changed: Any) -> UUID:
         """Appends a cash withdrawal as the teller writes it, with any field of the body changed."""
         body = {
             "lease": lease, "account": "customer:c-1", "customer": "c-1", "amount_fen": fen,
@@ -106,7 +106,7 @@ class Kiosk:
 
 @dataclass
 class Village:
-    """The core and its one kiosk `kiosk-1`, customer `c-1` with 3,000 yuan, 20,000 in the drawer."""
+    """A core, its kiosk `kiosk-1` with 20,000 yuan, its customer `c-1` with 3,000."""
 
     connection: Connection
     core: FileIdentity
