@@ -125,9 +125,9 @@ class ObdDecoder:
                 for place in places:
                     _take_mixed(found, place, payloads[place], counts)
         return [
-            self._column(pid, *columns)
-            for pid, columns in sorted(found.items())
-            if self._believes(pid, can_id, len(columns[0]), counts)
+            self._column(pid, *_in_order(places, bits))
+            for pid, (places, bits) in sorted(found.items())
+            if self._believes(pid, can_id, len(places), counts)
         ]
 
     def _believes(self, pid: int, can_id: int, answers: int, counts: Counter[str]) -> bool:
@@ -155,6 +155,12 @@ class ObdDecoder:
             ) from error
 
 
+def _in_order(places: list[int], bits: list[int]) -> tuple[list[int], list[int]]:
+    """Brings single answers and answers of several PIDs back into their order of arrival."""
+    order = sorted(range(len(places)), key=places.__getitem__)
+    return [places[at] for at in order], [bits[at] for at in order]
+
+
 def _unit(path: str) -> Fraction:
     spec = signal(path)
     return Fraction(spec.numerator, spec.denominator)
@@ -174,7 +180,9 @@ def _take(
         counts["short-payload"] += len(places) - len(whole)
     if whole:
         bits = [int.from_bytes(payloads[place][3:end], "big") for place in whole]
-        found[row.pid] = (whole, bits)
+        places_before, bits_before = found.setdefault(row.pid, ([], []))
+        places_before += whole
+        bits_before += bits
 
 
 def _take_mixed(
