@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -86,6 +89,42 @@ def test_once_brings_the_journal_up_and_the_mirror_down(
     kiosk.journal.unlink()
     assert main(["run", "--once", "--config", config]) == 1
     assert "rollback" in capsys.readouterr().err
+
+
+def start_agent(config: str, until: str) -> subprocess.Popen[str]:
+    """Starts the real process and returns once it has logged a word."""
+    command = [sys.executable, "-m", "backend_sync.agent", "run", "--config", config]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert any(until in line for line in process.stderr), f"it ended without saying {until!r}"
+    return process
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals) -> int:
+    process.send_signal(number)
+    with process:
+        return process.wait(20)
+
+
+def test_the_service_ends_at_once_when_it_is_told(
+    core: Core, kiosk: Kiosk, pki: Pki, url: str
+) -> None:
+    config = str(write_settings(core, kiosk, pki, url))
+    kiosk.write(3)
+    process = start_agent(config, "3 entries up")
+    assert end(process, signal.SIGTERM) == 0
+    assert core.entries() == kiosk.chain()
+
+
+def test_an_agent_that_is_killed_again_and_again_loses_and_doubles_nothing(
+    core: Core, kiosk: Kiosk, pki: Pki, url: str
+) -> None:
+    config = str(write_settings(core, kiosk, pki, url))
+    for _ in range(3):
+        kiosk.write(400)
+        end(start_agent(config, "speaks for"), signal.SIGKILL)
+    assert main(["run", "--once", "--config", config]) == 0
+    assert core.entries() == kiosk.chain()
 
 
 def test_a_server_that_is_not_the_banks_is_unreachable(

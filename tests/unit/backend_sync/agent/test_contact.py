@@ -20,8 +20,9 @@ from backend_sync.messages import (
     open_request,
     sign_answer,
 )
-from edge.codec import decode, encode
+from edge.codec import decode, deflate, encode, inflate
 from edge.errors import DeviceFault
+from edge.journal import MIGRATIONS, chain, genesis
 from edge.keys import FileIdentity, verifier
 from edge.seal import read_sign1, sign1
 from edge.store import open_store
@@ -120,6 +121,69 @@ def test_tombstones_take_back(core: Core, kiosk: Kiosk, wire: Wire) -> None:
             publish(core.connection, [Item(DEVICE, "hotlist", "card", value)])
         kiosk.meet(wire)
         assert kiosk.known()["hotlist"] == ({"card": value} if value else {})
+
+
+def begin_epoch(kiosk: Kiosk, epoch: int) -> None:
+    """Begins the journal anew, as a replaced disk does, with one entry."""
+    with open_store(kiosk.journal, [MIGRATIONS]) as store:
+        entry = encode({"device": DEVICE, "epoch": epoch, "seq": 1})
+        link = chain(genesis(DEVICE, epoch), entry)
+        store.execute("INSERT INTO journal VALUES (?, 1, ?, ?)", (epoch, entry, link))
+
+
+def test_a_new_epoch_follows_when_the_old_one_is_up(core: Core, kiosk: Kiosk, wire: Wire) -> None:
+    kiosk.write(3)
+    begin_epoch(kiosk, 2)
+    assert kiosk.meet(wire).good
+    begin_epoch(kiosk, 3)
+    assert kiosk.meet(wire).good
+    held = core.connection.execute("SELECT epoch, seq FROM journal_heads ORDER BY epoch")
+    assert held.fetchall() == [(1, 3), (2, 1), (3, 1)]
+
+
+def test_a_journal_that_fell_back_an_epoch_is_an_old_copy(
+    core: Core, kiosk: Kiosk, wire: Wire
+) -> None:
+    kiosk.write(3)
+    kept = copy_disk(kiosk, "kept", "journal.db*")
+    begin_epoch(kiosk, 2)
+    kiosk.meet(wire)
+    restore_disk(kiosk, kept)
+    assert kiosk.meet(wire).halt_code == "rollback"
+    assert len(core.entries()) == 4
+
+
+def test_a_halted_or_unreadable_journal_is_no_news(kiosk: Kiosk, wire: Wire) -> None:
+    kiosk.write(1)
+    with kiosk.open_mirror() as store:
+        contact = kiosk.contact(wire, store)
+        assert contact.has_news(kiosk.journal)
+        contact.run(kiosk.journal)
+        kept = kiosk.journal.rename(kiosk.folder / "elsewhere.db")
+        assert not contact.has_news(kiosk.journal)
+        kiosk.journal.write_bytes(b"no database" * 1_000)
+        assert not contact.has_news(kiosk.journal)
+        kiosk.journal.unlink()
+        assert contact.run(kiosk.journal).halt_code == "rollback"
+        kept.rename(kiosk.journal)
+        assert not contact.has_news(kiosk.journal)
+
+
+def test_a_core_whose_pages_never_end_is_left_for_the_next_contact(
+    core: Core, kiosk: Kiosk, wire: Wire
+) -> None:
+    def endless(path: str, answer: bytes) -> bytes:
+        if path != DOWN:
+            return answer
+        record = decode(read_sign1(answer)[1])
+        inner = decode(inflate(record["z"], 1_000_000))
+        record["z"] = deflate(encode({**inner, "more": True}))
+        return sign1(encode(record), core.signer.sign, "core", path.encode())
+
+    wire.after = endless
+    outcome = kiosk.meet(wire)
+    assert (outcome.good, outcome.more) == (True, True)
+    assert len(wire.carried) == contact_module.ROUNDS_MAX
 
 
 # ------------------------------------------------------------------ sizes
