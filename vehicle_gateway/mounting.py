@@ -153,16 +153,15 @@ class Mounting:
         return total * scale.numerator // (count * scale.denominator)
 
     def _pair(self, tick: int, slope: int, slope_ticks: int) -> None:
-        means = [self._mean_of(axis, tick - slope_ticks, slope_ticks // 2) for axis in range(3)]
-        if None in means or abs(slope) > MMPS2_MAX:
+        means = [self._mean_of(axis, tick - slope_ticks, slope_ticks // 2) for axis in range(len(AXES))]
+        if means == [None] * len(AXES) or abs(slope) > MMPS2_MAX:
             return
         if self._pairs[0] >= PAIRS_MAX:
             self._pairs = [value // 2 for value in self._pairs]
             self._moments = [[value // 2 for value in each] for each in self._moments]
         _add(self._pairs, (1, slope, slope * slope))
         for moments, mean in zip(self._moments, means, strict=True):
-            assert mean is not None
-            bounded = max(-MMPS2_MAX, min(MMPS2_MAX, mean))
+            bounded = max(-MMPS2_MAX, min(MMPS2_MAX, mean or 0))  # an absent axis follows nothing
             _add(moments, (bounded, bounded * bounded, bounded * slope))
         self._choose()
 

@@ -1,0 +1,109 @@
+"""Tests of trips: when they begin and end, and what they sum up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.codec import decode, encode
+from tests.unit.vehicle_gateway.yard import SECOND_US, START_US, series, speeds, windows_of
+from vehicle_gateway.campaign import default_campaign
+from vehicle_gateway.trips import Trips
+
+if TYPE_CHECKING:
+    from edge.columns import Group
+
+
+def drive(*legs: tuple[float, float, float], start_us: int = START_US) -> list[Group]:
+    return [series("Vehicle.Speed", speeds(*legs, hz=1), SECOND_US, start_us)]
+
+
+def follow(groups: list[Group]) -> tuple[Trips, list[dict[str, Any]], list[str | None]]:
+    """Feeds a drive; returns the trips, the summaries, and the trip of each window."""
+    trips, summaries, own = Trips(default_campaign(), "box-1"), [], []
+    for window in windows_of(groups):
+        summaries.append(trips.expire(min(group.times_us[0] for group in window)))
+        own.append(trips.feed(window, []))
+    return trips, [each for each in summaries if each], own
+
+
+def test_a_trip_is_named_after_the_box_and_the_second_it_began() -> None:
+    trips, _, own = follow(drive((0, 0, 20), (30, 30, 20)))
+    assert own[0] is own[1] is None
+    assert trips.current == f"box-1-{START_US // SECOND_US + 20}"
+
+
+def test_distance_and_duration_are_those_of_the_drive() -> None:
+    trips, _, _ = follow(drive((36, 36, 101)))
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["distance_m"] == 1_000  # 100 s at 10 m/s
+    assert summary["duration_s"] == 100
+    assert summary["speed_mmps_max"] == 10_000
+
+
+def test_a_short_stop_does_not_end_a_trip_and_counts_as_idle() -> None:
+    trips, ended, _ = follow(drive((36, 36, 60), (0, 0, 120), (36, 36, 60)))
+    summary = trips.finish()
+    assert not ended
+    assert summary is not None
+    assert summary["idle_s"] == pytest.approx(120, abs=2)
+
+
+def test_five_minutes_without_movement_end_a_trip_at_its_last_movement() -> None:
+    _, (summary,), own = follow(drive((36, 36, 60), (0, 0, 400)))
+    assert summary["end_us"] == START_US + 59 * SECOND_US
+    assert own[-1] is None
+
+
+def test_the_engine_alone_keeps_a_trip_open() -> None:
+    rpm = series("Vehicle.OBD.EngineSpeed", [800.0] * 460, SECOND_US, START_US)
+    trips, ended, _ = follow([*drive((36, 36, 60), (0, 0, 400)), rpm])
+    assert not ended
+    assert trips.current
+
+
+def test_a_night_between_two_drives_makes_two_trips() -> None:
+    later = START_US + 10 * 3_600 * SECOND_US
+    trips, ended, _ = follow([*drive((36, 36, 60)), *drive((36, 36, 60), start_us=later)])
+    assert len(ended) == 1
+    assert trips.current != ended[0]["trip"]
+
+
+def test_no_distance_is_made_up_over_a_gap() -> None:
+    groups = [*drive((36, 36, 61)), *drive((36, 36, 61), start_us=START_US + 120 * SECOND_US)]
+    trips, _, _ = follow(groups)
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["distance_m"] == pytest.approx(1_200, abs=2)
+
+
+def test_events_are_counted_by_kind() -> None:
+    trips = Trips(default_campaign(), "box-1")
+    trips.feed(drive((36, 36, 10)), [{"kind": "harsh-brake"}, {"kind": "harsh-brake"}])
+    trips.feed([], [{"kind": "overspeed"}])
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["events"] == {"harsh-brake": 2, "overspeed": 1}
+
+
+def test_state_restored_in_every_window_gives_the_same_summary() -> None:
+    groups = drive((10, 70, 60), (70, 70, 30), (0, 0, 40), (20, 20, 60))
+    whole, _, _ = follow(groups)
+    state = encode(Trips(default_campaign(), "box-1").state())
+    for window in windows_of(groups):
+        trips = Trips(default_campaign(), "box-1")
+        trips.restore(decode(state))
+        trips.feed(window, [])
+        state = encode(trips.state())
+    last = Trips(default_campaign(), "box-1")
+    last.restore(decode(state))
+    assert last.finish() == whole.finish()
+
+
+def test_a_clock_that_was_set_back_ends_the_trip() -> None:
+    trips, ended, _ = follow(drive((36, 36, 60)))
+    summary = trips.expire(START_US - 86_400 * SECOND_US)
+    assert not ended
+    assert summary is not None
