@@ -15,6 +15,8 @@ signed by the device. Its messages are numbered 1, 2, 3 ... and chained:
   same transaction, and so before anything of it can be sent.
 * A number that was sealed and then rolled back is not used again: the stream begins a new epoch.
 * A new epoch every hour of use.
+* What a signed record says of a person is sealed to the core inside of it: the broker learns of
+  what kind it is, and no more.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.keys import CHAIN_KEY_BYTES, ratchet, sign_evidence, wrap_chain_key
+from edge.codec import encode
+from edge.keys import CHAIN_KEY_BYTES, hpke_seal, ratchet, sign_evidence, wrap_chain_key
 from edge.outbox import PRIORITY_EVIDENCE, PRIORITY_START, Message
 from edge.seal import epoch_kid, seal_encrypt0
 from edge.suites import A256GCM, suite_of
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from edge.suites import Aead
 
 EPOCH_US_MAX: Final = 3_600_000_000
+PRIVATE_INFO: Final = b"lastmile private statement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +132,20 @@ class SealedStream:
             self._keep(Message(live.epoch, seq, sealed), priority, head)
         return seq
 
+    def state_privately(self, kind: str, body: Mapping[str, Any]) -> int:
+        """Signs a record of which only the core can read the body: {type: kind, sealed}.
+
+        Raises:
+            DeviceFault: As `state`.
+        """
+        sealed = hpke_seal(self._ports.backend_public, encode(dict(body)), PRIVATE_INFO)
+        return self.state({"type": kind, "sealed": sealed})
+
     def state(self, record: Mapping[str, Any], priority: int = PRIORITY_EVIDENCE) -> int:
         """Signs a record into the chain, as the next message; returns its number in the epoch.
 
         Args:
-            record: With its `type`; device, epoch and seq are added.
+            record: With its `type`; device, epoch and seq are added. Everybody can read it.
             priority: Of the outbox.
 
         Raises:

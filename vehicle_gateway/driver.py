@@ -10,6 +10,7 @@ the two takes it in once more, to the same effect.
 
 * Without a live consent there is no driver: batches then carry nothing of any person.
 * Giving consent signs the driver in; withdrawing ends both, and what the box knew of them goes.
+* On the wire a statement is sealed to the core: the broker does not learn who drives.
 * A driver is a pseudonym. What looks like a telephone or identity number is refused.
 * What was agreed to is the exact text, by its SHA-256.
 """
@@ -172,7 +173,7 @@ class DriverBook:
         body = msgspec.to_builtins(statement)
         check_body("consent", body)
         with self._store.transaction():
-            stream.state({"type": "consent", **body})
+            stream.state_privately("consent", body)
             if statement.withdrawn:
                 self._store.execute(
                     "DELETE FROM gateway_driver WHERE subject = ?", (statement.subject,)

@@ -22,13 +22,14 @@ read everything.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from backend_sync.telemetry.stream import Close, Gap, Stream, digest_of
 from edge.codec import decode
+from edge.epochs import PRIVATE_INFO
 from edge.errors import PeerError
-from edge.keys import HpkeKeypair, open_evidence, ratchet, unwrap_chain_key, verifier
+from edge.keys import HpkeKeypair, hpke_open, open_evidence, ratchet, unwrap_chain_key, verifier
 from edge.seal import open_encrypt0, read_encrypt0, read_sign1
 from edge.suites import AEADS
 
@@ -233,6 +234,20 @@ class KeyRing:
             raise Refused("The batch does not use the algorithm of its epoch.", "algorithm")
         return open_encrypt0(message, AEADS[algorithm], keys, topic.encode())
 
+    def disclose(self, claim: Claim) -> Claim:
+        """Returns a claim with the body that its device sealed to us, unchanged when there is none.
+
+        What names the message itself (type, device, epoch, seq) is never taken from the inside.
+        """
+        sealed = claim.record.get("sealed")
+        if not isinstance(sealed, bytes):
+            return claim
+        try:
+            body = decode(hpke_open(self._hpke, sealed, PRIVATE_INFO))
+        except PeerError:
+            return claim
+        return replace(claim, record={**body, **claim.record}) if isinstance(body, dict) else claim
+
     def _unwrap(self, device: str, epoch: int, start: bytes) -> EpochKeys:
         record = decode(read_sign1(start)[1])
         algorithm, wrapped = record.get("alg"), record.get("wrap")
@@ -310,6 +325,10 @@ class Ingest:
             return self._admit(stream, claim)
         except Refused as refusal:
             return Verdict("refused", refusal.code)
+
+    def disclose(self, claim: Claim) -> Claim:
+        """Returns an admitted claim with what only we can read; see `KeyRing.disclose`."""
+        return self._keys.disclose(claim)
 
     def release(self, device: str, epoch: int) -> list[Claim]:
         """Returns, and forgets, what was held for an epoch that has begun now."""

@@ -127,7 +127,7 @@ def _admit(ingest: Ingest, work: _Work, claim: Claim) -> None:
     key = (claim.device, claim.epoch)
     stream = work.streams[key]
     verdict = ingest.admit(stream, claim)
-    _note(work, claim, verdict)
+    _note(work, ingest.disclose(claim) if verdict.outcome == "new" else claim, verdict)
     if claim.kind == "epoch-start" and verdict.outcome == "new":
         for waiting in ingest.release(*key):
             _note(work, waiting, ingest.admit(stream, waiting))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import paho.mqtt.client as mqtt
 
@@ -138,7 +138,7 @@ class Forger:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def __enter__(self) -> Forger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

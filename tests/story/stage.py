@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from backend_sync.core.postgres import EmbeddedServer
 from tests.story.world import World
@@ -38,7 +38,7 @@ class Stage:
         self._keep = keep
         self.world = World(Path(tempfile.mkdtemp(prefix=PREFIX)))
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import paho.mqtt.client as mqtt
 
@@ -77,7 +77,7 @@ class Transcript:
             client.disconnect()
             client.loop_stop()
 
-    def __enter__(self) -> Transcript:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -11,6 +11,7 @@ banking.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -198,8 +199,6 @@ class World:
                 raise DeviceFault(f"{name} ended with {code}:\n{self.tail(name)}", "story-ended")
 
     def _kill_group(self, process: subprocess.Popen[bytes]) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait(GRACE_S)

@@ -10,7 +10,8 @@ from backend_sync.telemetry.stream import digest_of
 from edge.catalogue import signal
 from edge.codec import deflate, encode
 from edge.columns import Group, encode_columns
-from edge.keys import ratchet, sign_evidence, wrap_chain_key
+from edge.epochs import PRIVATE_INFO
+from edge.keys import hpke_seal, ratchet, sign_evidence, wrap_chain_key
 from edge.seal import seal_encrypt0
 from edge.suites import AEADS
 
@@ -117,9 +118,7 @@ class Box:
         return self.evidence({**record, "first": first, "last": last, "head": self.heads[last]})
 
     def consent(self, *, given_us: int, withdrawn: bool = False, **changed: Any) -> Message:
-        record = {
-            "type": "consent",
-            "device": self.device,
+        body = {
             "subject": "driver-1",
             "purpose": "driving-grade",
             "text_sha256": "aa" * 32,
@@ -129,7 +128,8 @@ class Box:
             "expires_us": given_us + 10**15,
             "withdrawn": withdrawn,
         }
-        return self.evidence({**record, **changed})
+        sealed = hpke_seal(self.backend_public, encode({**body, **changed}), PRIVATE_INFO)
+        return self.evidence({"type": "consent", "device": self.device, "sealed": sealed})
 
     def drive(self, count: int) -> list[Message]:
         """A whole epoch: start, `count` batches, close."""
