@@ -188,9 +188,10 @@ class Placement(QObject):
         """Hides a window that something moved to a screen that is not its own."""
         # Never `window.screen()`: PySide takes what it returns for a child of the window and
         # deletes Qt's own screen with it.
-        if self._present.get(side) and screen is not None:
-            if screen.name() != self.screen_name(side):
-                self._lose(side)
+        if not self._present.get(side) or screen is None:
+            return
+        if screen.name() != self.screen_name(side):
+            self._lose(side)
 
     def _screen_removed(self, screen: QScreen) -> None:
         for side in SIDES:

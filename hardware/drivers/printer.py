@@ -83,11 +83,11 @@ def qr_code(text: str) -> bytes:
     """Returns the commands that print a QR code: model 2, 5 dots a module, error correction M.
 
     Raises:
-        LocalError: The text is too long for a slip.
+        LocalError: The text is too long for a slip, or holds control characters.
     """
     data = text.encode()
-    if len(data) > QR_BYTES_MAX:
-        raise LocalError(f"A QR code holds at most {QR_BYTES_MAX} bytes here.", "slip-qr")
+    if len(data) > QR_BYTES_MAX or not text.isprintable():
+        raise LocalError(f"A QR code is {QR_BYTES_MAX} bytes of printable text.", "slip-qr")
     bodies = (b"1A2\0", b"1C\x05", b"1E1", b"1P0" + data, b"1Q0")
     return b"".join(b"\x1d(k" + len(body).to_bytes(2, "little") + body for body in bodies)
 
