@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from kiosk_app.catalogue import Shelf
     from kiosk_app.flow import Effect
     from kiosk_app.mirror import MirrorFile
+    from kiosk_app.privacy import Fact
     from kiosk_app.receipt import Receipt
     from kiosk_app.service import Service
     from kiosk_app.teller import Teller
@@ -65,6 +66,9 @@ CARD_POLL_US: Final = 2 * SECOND_US
 CARD_ABSENCES: Final = 2
 """A contactless reader misses a card now and then; one absence is none."""
 
+KINDS: Final[Mapping[str, type]] = {
+    "fen": int, "time": int, "count": int, "flag": bool, "text": str, "bytes": bytes,
+}  # fmt: skip
 STATUS_MS: Final = 5_000
 PRINT_MS: Final = 30_000
 NO_CATALOGUE: Final = Text(
@@ -206,6 +210,8 @@ class Desk:
 
     def _answered(self, keep: Mapping[str, str], completion: Completion) -> None:
         outcome, facts = read_completion(completion, keep)
+        if self.state.service is not None and not fitting(facts, self.state.service.facts):
+            outcome, facts = "fault", {}
         if self.state.deed == "print" and completion.request_id == self.state.request:
             self._paper_ok = outcome != "paper-out"
             if outcome == "ok":
@@ -449,3 +455,8 @@ def read_completion(
     if missing or result.get("ok") is False:
         return "fault", dict(tries)
     return "ok", {**tries, **{name: result[key] for name, key in keep.items()}}
+
+
+def fitting(facts: Mapping[str, object], known: Mapping[str, Fact]) -> bool:
+    """Tells whether what a device said is of the kinds that the vocabulary gives."""
+    return all(isinstance(value, KINDS[known[name].kind]) for name, value in facts.items())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = 32
 COLUMNS_WIDE: Final = 48
 WIDE: Final = "WF"
+CONTROLS: Final = ("Cc", "Cf", "Zl", "Zp")
 STATUSES: Final[Mapping[str, Mapping[str, str]]] = {
     "zh": {"waiting": "待上传", "posted": "已入账", "suspense": "需银行处理"},
     "en": {"waiting": "To be sent", "posted": "Posted", "suspense": "With the bank"},
@@ -128,6 +129,7 @@ def centred(text: str, columns: int) -> str:
 
 def paired(label: str, value: str, columns: int) -> list[str]:
     """Returns label and value at both ends of a line, or the value below, wrapped."""
+    label, value = plain(label), plain(value)
     room = columns - width(label) - 1
     if width(value) <= room:
         return [label + " " * (columns - width(label) - width(value)) + value]
@@ -136,12 +138,16 @@ def paired(label: str, value: str, columns: int) -> list[str]:
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """Breaks a text into pieces that fit; control characters become spaces."""
+    """Breaks a text into pieces that fit; an empty text is one empty piece."""
     pieces, piece = [], ""
-    for character in text:
-        each = " " if unicodedata.category(character) in ("Cc", "Cf") else character
-        if width(piece + each) > columns:
+    for character in plain(text):
+        if width(piece + character) > columns:
             pieces.append(piece)
             piece = ""
-        piece += each
+        piece += character
     return [*pieces, piece]
+
+
+def plain(text: str) -> str:
+    """Turns control characters into spaces: a name must not speak to the printer."""
+    return "".join(" " if unicodedata.category(each) in CONTROLS else each for each in text)

@@ -29,7 +29,7 @@ DOCUMENT_BYTES_MAX: Final = 262_144
 STEPS_MAX: Final = 40
 CHOICES_MAX: Final = 5
 FEN_MAX: Final = 10**13
-NAME: Final = r"^[a-z][a-z0-9_]{0,39}$"
+NAME: Final = r"[a-z][a-z0-9_]{0,39}"
 
 Side = Literal["operator", "customer"]
 

@@ -1,0 +1,180 @@
+"""What is claimed of the thread that owns the store."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.config import load_config, write_config
+from edge.errors import LastmileError, LocalError
+from edge.keys import FileIdentity, write_private
+from hardware.drivers.clock import SystemClock
+from hardware.sim.cards import place_card, type_pin
+from kiosk_app.__main__ import build_counter, main
+from kiosk_app.config import KioskConfig
+from kiosk_app.worker import QUEUE_MAX, Worker
+from tests.unit.kiosk_app.village import KIOSK, PAD, build_village, document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from kiosk_app.view import Views
+    from tests.unit.kiosk_app.village import Village
+
+WAIT_S = 10.0
+
+
+class Screens:
+    """What both screens would show; waits for views without sleeping."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.views: queue.Queue[Views] = queue.Queue()
+        worker.subscribe(self.views.put)
+
+    def until(self, true: Callable[[Views], bool]) -> Views:
+        while True:
+            views = self.views.get(timeout=WAIT_S)
+            if true(views):
+                return views
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Village]:
+    """A kiosk whose files lie where kiosk.toml says, with the machine's own clock."""
+    village = build_village(tmp_path, quick=False)
+    bank = village.bank
+    bank.clock.wall_us = SystemClock().now().wall_us
+    bank.lend(village.villager.pin)
+    bank.publish({name: document(name) for name in ("balance", "cash_withdrawal")})
+    write_private(tmp_path / "lookup.key", bank.lookup_key.hex().encode())
+    for name, identity in (("signing.pub", bank.core), ("catalogue.pub", bank.signer)):
+        (tmp_path / name).write_text(identity.public_bytes.hex())
+    write_config(tmp_path / "kiosk.toml", {
+        "kiosk": {"device": KIOSK, "village": "新立村", "data_dir": "data", "identity": "kiosk.pem",
+                  "mirror": "mirror.db", "lookup_key": "lookup.key"},
+        "core": {"signing_public": "signing.pub", "catalogue_public": "catalogue.pub"},
+        "devices": {"sim_dir": "sim", "pad": PAD, "pad_dir": "pad"},
+    })  # fmt: skip
+    yield village
+    bank.store.close()
+
+
+def configured(village: Village) -> KioskConfig:
+    return load_config(village.folder / "kiosk.toml", KioskConfig)
+
+
+def test_a_withdrawal_through_the_whole_program(installed: Village) -> None:
+    worker = build_counter(configured(installed), SystemClock())
+    screens = Screens(worker)
+    worker.start()
+    try:
+        screens.until(lambda views: len(views.operator.choices) == 2)
+        place_card(installed.folder / "sim", installed.villager.card)
+        worker.submit({"type": "choose", "side": "operator", "choice": "cash_withdrawal"})
+        screens.until(lambda views: views.customer.step == "amount")
+        worker.submit({"type": "enter", "side": "customer", "name": "amount_fen", "value": 50_000})
+        screens.until(lambda views: views.customer.step == "pin")
+        typed = threading.Event()
+
+        def finger() -> None:
+            while not typed.wait(0.05):
+                type_pin(installed.folder / "pad", installed.villager.pin)
+
+        hand = threading.Thread(target=finger)
+        hand.start()
+        screens.until(lambda views: views.customer.step == "confirm")
+        typed.set()
+        hand.join()
+        worker.submit({"type": "press", "side": "customer", "button": "confirm"})
+        worker.submit({"type": "press", "side": "operator", "button": "confirm"})
+        done = screens.until(lambda views: views.customer.step == "done")
+        assert done.status.unsent == 1
+        assert "￥500.00" in str(done.receipt)
+        assert len(installed.slips()) == 1
+    finally:
+        worker.stop()
+    worker.stop()
+
+
+def test_a_stopped_worker_has_freed_the_store_and_starts_anew(installed: Village) -> None:
+    for _ in range(2):
+        worker = build_counter(configured(installed), SystemClock())
+        screens = Screens(worker)
+        worker.start()
+        screens.until(lambda views: len(views.operator.choices) == 2)
+        worker.stop()
+        assert worker.failure is None
+
+
+def test_a_second_program_on_the_same_store_is_refused_with_a_sentence(installed: Village) -> None:
+    first = build_counter(configured(installed), SystemClock())
+    first.start()
+    second = build_counter(configured(installed), SystemClock())
+    try:
+        with pytest.raises(LastmileError) as refused:
+            second.start()
+        assert refused.value.code == "store-locked"
+    finally:
+        first.stop()
+        second.stop()
+
+
+def test_stopping_ends_a_device_that_waits_for_people(installed: Village) -> None:
+    worker = build_counter(configured(installed), SystemClock())
+    screens = Screens(worker)
+    worker.start()
+    screens.until(lambda views: len(views.operator.choices) == 2)
+    worker.submit({"type": "choose", "side": "operator", "choice": "balance"})
+    screens.until(lambda views: views.customer.step == "read_card")
+    worker.stop()
+    assert worker.failure is None
+
+
+def test_views_are_told_only_when_they_differ(installed: Village) -> None:
+    worker = build_counter(configured(installed), SystemClock())
+    seen: list[Views] = []
+    worker.subscribe(seen.append)
+    worker.start()
+    for _ in range(50):
+        worker.submit({"type": "dance"})
+    worker.stop()
+    assert all(before != after for before, after in zip(seen, seen[1:], strict=False))
+
+
+def test_a_hammered_screen_is_dropped_and_counted() -> None:
+    worker = Worker(lambda _: pytest.fail("nothing opens"), {})
+    for _ in range(QUEUE_MAX + 7):
+        worker.submit({"type": "dance"})
+    assert worker.dropped == 7
+
+
+def test_a_key_of_another_device_is_refused(installed: Village) -> None:
+    (installed.folder / "kiosk.pem").unlink()
+    FileIdentity.create(installed.folder / "kiosk.pem", "kiosk-0002")
+    with pytest.raises(LocalError) as refused:
+        build_counter(configured(installed), SystemClock())
+    assert refused.value.code == "kiosk-identity"
+
+
+@pytest.mark.parametrize("content", (None, "xyz", "00" * 31, "00" * 5_000))
+def test_a_damaged_key_file_is_a_sentence(installed: Village, content: str | None) -> None:
+    path = installed.folder / "lookup.key"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(LocalError) as refused:
+        build_counter(configured(installed), SystemClock())
+    assert refused.value.code == "key-file"
+
+
+def test_a_wrong_configuration_ends_with_2_and_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kiosk.toml").write_text("[kiosk]\ndevice = 'k'\ncolour = 'red'\n")
+    assert main(["run", "--config", str(tmp_path / "kiosk.toml")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lastmile-kiosk: ") and "Traceback" not in said
