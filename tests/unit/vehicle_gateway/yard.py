@@ -9,6 +9,7 @@ Place in the flow: tests of vehicle_gateway import it; nothing else does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
@@ -217,10 +218,16 @@ class Core:
 
 
 # ------------------------------------------------------------------ frames
+@cache
+def simulated_drive(seconds: float) -> list[FrameChunk]:
+    """The simulated vehicle's drive; the same for everybody, so driven once."""
+    return list(SimulatedSource(SimSettings(seconds=seconds)).chunks())
+
+
 def frames(seconds: float, chunk: int = 1_000, skip: int = 0) -> Iterator[FrameChunk]:
     """The simulated vehicle's drive in chunks of any size."""
     position = 0
-    for whole in SimulatedSource(SimSettings(seconds=seconds)).chunks():
+    for whole in simulated_drive(seconds):
         for start in range(0, len(whole.ids), chunk):
             end = min(start + chunk, len(whole.ids))
             position += end - start
