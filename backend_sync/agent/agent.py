@@ -88,8 +88,8 @@ class Agent:
         self._report("uplink", outcome.uplink_error)
         self._report("downlink", outcome.downlink_error)
         self._report_halt(outcome.halt_code)
-        if outcome.sent or outcome.pages:
-            log.info("%d entries up, %d pages down", outcome.sent, outcome.pages)
+        level = logging.INFO if outcome.sent else logging.DEBUG
+        log.log(level, "%d entries up, %d pages down", outcome.sent, outcome.pages)
         pause_us = self._schedule.due_us - now.monotonic_us
         self._note("next_contact_us", now.wall_us + pause_us)
         return outcome
