@@ -98,7 +98,9 @@ def _check_head(document: Document) -> None:
     names = [document.id, document.first, *document.steps, *document.facts]
     names += [limit.name for limit in document.limits]
     for name in names:
-        _require(bool(re.fullmatch(NAME, name)), f"{name!r} is no name: small letters, digits and _.")
+        _require(
+            bool(re.fullmatch(NAME, name)), f"{name!r} is no name: small letters, digits and _."
+        )
     _require(document.version >= 1, f"{document.id} needs a version from 1.")
     _require(0 < len(document.steps) <= STEPS_MAX, f"{document.id} has 1 to {STEPS_MAX} steps.")
     _require(document.first in document.steps, f"{document.id} begins at no step of its own.")

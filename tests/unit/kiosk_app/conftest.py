@@ -5,7 +5,6 @@ Place in the flow: pytest reads it before the tests of this folder.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from tests.unit.kiosk_app.village import opened_village
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.unit.kiosk_app.village import Village
 

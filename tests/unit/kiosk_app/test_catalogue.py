@@ -89,7 +89,7 @@ def test_even_without_its_documents_the_kiosk_remembers_the_highest_seq(village:
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    (
+    [
         ({"target": "kiosk-0002"}, "catalogue-target"),
         ({"valid_to_us": 1}, "catalogue-validity"),
         ({"valid_from_us": 1 << 60, "valid_to_us": 1 << 61}, "catalogue-validity"),
@@ -100,7 +100,7 @@ def test_even_without_its_documents_the_kiosk_remembers_the_highest_seq(village:
         ({"seq": -1}, "catalogue-signature"),
         ({"seq": "9"}, "catalogue-signature"),
         ({"colour": "red"}, "catalogue-signature"),
-    ),
+    ],
 )
 def test_a_manifest_is_refused_for(village: Village, changes: dict[str, object], code: str) -> None:
     village.bank.publish(BALANCE, **changes)

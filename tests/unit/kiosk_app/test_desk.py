@@ -38,8 +38,11 @@ def test_a_whole_withdrawal_with_card_pin_paper_and_both_people(fingers: Village
     fingers.run()
     assert fingers.step == "done"
     (slip,) = fingers.slips()
-    assert "人民币伍佰元整" in slip and "待上传" in slip and "[QR LM1*kiosk-0001*1*1*" in slip
-    assert fingers.villager.card.name not in slip and ACCOUNT not in slip
+    assert "人民币伍佰元整" in slip
+    assert "待上传" in slip
+    assert "[QR LM1*kiosk-0001*1*1*" in slip
+    assert fingers.villager.card.name not in slip
+    assert ACCOUNT not in slip
 
 
 def test_five_wrong_pins_block_and_the_customer_is_sent_to_a_branch(fingers: Village) -> None:
@@ -66,7 +69,8 @@ def test_a_lease_sealed_to_another_pad_is_told_to_the_agent(fingers: Village) ->
 def test_the_balance_is_on_the_customers_screen_only(village: Village) -> None:
     village.begin("balance")
     views = village.desk.views()
-    assert "¥3,286.50" in repr(views.customer) and "2026-11-24 14:00" in repr(views.customer)
+    assert "¥3,286.50" in repr(views.customer)
+    assert "2026-11-24 14:00" in repr(views.customer)
     assert "3,286" not in operator_text(village)
     assert village.villager.card.name not in operator_text(village)
     assert village.villager.card.name in repr(views.customer)
@@ -77,7 +81,8 @@ def test_a_customer_without_lease_is_told_to_wait_for_the_network(village: Villa
     village.begin()
     views = village.desk.views()
     assert village.step == "sorry"
-    assert "联网" in views.operator.notice and "联网" in views.customer.notice
+    assert "联网" in views.operator.notice
+    assert "联网" in views.customer.notice
 
 
 def test_no_paper_loses_nothing_and_can_be_mended(village: Village) -> None:
@@ -144,14 +149,15 @@ def test_a_power_cut_between_commit_and_print_loses_no_receipt(village: Village)
     assert not village.desk.views().session_open
     assert (len(village.facts()), village.slips()) == (1, [])
     views = village.desk.views()
-    assert "未打印" in views.operator.notice and "kiosk-0001/1-1" in str(views.receipt)
+    assert "未打印" in views.operator.notice
+    assert "kiosk-0001/1-1" in str(views.receipt)
     village.intend("reprint")
     village.run()
     assert "￥500.00" in village.slips()[0]
     assert village.desk.views().operator.notice == ""
 
 
-@pytest.mark.parametrize("until", ("amount", "pin", "confirm"))
+@pytest.mark.parametrize("until", ["amount", "pin", "confirm"])
 def test_a_power_cut_before_the_fact_leaves_nothing(village: Village, until: str) -> None:
     village.begin()
     if until != "amount":
@@ -162,7 +168,8 @@ def test_a_power_cut_before_the_fact_leaves_nothing(village: Village, until: str
     assert village.step == until
     village.cut()
     village.open()
-    assert village.entries() == [] and village.teller.till.spends() == []
+    assert village.entries() == []
+    assert village.teller.till.spends() == []
     assert not village.desk.views().session_open
     village.withdraw(50_000)
     assert len(village.facts()) == 1
@@ -175,7 +182,8 @@ def test_a_receipt_changes_its_word_when_the_core_has_posted(village: Village) -
     village.bank.tell(op_id, "posted")
     village.desk.tick()
     views = village.desk.views()
-    assert "已入账" in repr(views.customer) and "已入账" in str(views.receipt)
+    assert "已入账" in repr(views.customer)
+    assert "已入账" in str(views.receipt)
     village.press("customer", "finish")
     village.intend("reprint")
     village.run()
@@ -189,7 +197,8 @@ def test_the_agent_is_told_when_the_core_put_a_withdrawal_in_suspense(village: V
     village.bank.tell(op_id, "suspense")
     village.desk.tick()
     views = village.desk.views()
-    assert "需银行处理" in views.operator.notice and "kiosk-0001/1-1" in views.operator.notice
+    assert "需银行处理" in views.operator.notice
+    assert "kiosk-0001/1-1" in views.operator.notice
     assert views.customer.notice == ""
 
 
@@ -200,7 +209,8 @@ def test_taking_the_card_away_wipes_the_session(village: Village) -> None:
     for _ in range(6):
         village.turn(1)
         village.run()
-    assert not village.desk.state.open and village.desk.state.facts == {}
+    assert not village.desk.state.open
+    assert village.desk.state.facts == {}
     assert "证件已取走" in village.desk.views().customer.notice
 
 
@@ -216,7 +226,8 @@ def test_the_warning_is_spoken_and_the_wipe_forgets(village: Village) -> None:
     village.begin()
     village.turn(46)
     views = village.desk.views()
-    assert "20 秒" in views.customer.voice and views.session_open
+    assert "20 秒" in views.customer.voice
+    assert views.session_open
     village.turn(20)
     assert not village.desk.views().session_open
     assert private_values(village.desk.state) == set()
@@ -226,7 +237,8 @@ def test_the_language_changes_words_and_nothing_else(village: Village) -> None:
     village.begin("balance")
     village.intend("language", "customer", language="en")
     views = village.desk.views()
-    assert views.customer.title == "Your balance" and views.status.language == "en"
+    assert views.customer.title == "Your balance"
+    assert views.status.language == "en"
     village.intend("language", "customer", language="xx")
     assert village.desk.views().status.language == "en"
 
@@ -244,14 +256,15 @@ def test_a_lost_customer_screen_suspends_and_its_return_goes_on(village: Village
 
 
 @pytest.mark.parametrize(
-    "event", (("lock", "operator"), ("screen-lost", "operator"), ("card-removed", "operator"))
+    "event", [("lock", "operator"), ("screen-lost", "operator"), ("card-removed", "operator")]
 )
 def test_a_lock_a_lost_counter_screen_and_a_taken_card_wipe(
     village: Village, event: tuple[str, str]
 ) -> None:
     village.begin()
     village.intend(*event)
-    assert not village.desk.state.open and village.desk.state.facts == {}
+    assert not village.desk.state.open
+    assert village.desk.state.facts == {}
 
 
 def test_a_service_whose_device_is_missing_is_not_offered(village: Village) -> None:
@@ -273,22 +286,29 @@ def test_more_than_five_services_come_in_pages(village: Village) -> None:
     first = [choice.id for choice in village.desk.views().operator.choices]
     assert first == ["service_0", "service_1", "service_2", "service_3", "more"]
     village.intend("choose", choice="more")
-    assert [choice.id for choice in village.desk.views().operator.choices][0] == "service_4"
+    assert next(choice.id for choice in village.desk.views().operator.choices) == "service_4"
     village.intend("choose", choice="more")
     assert [choice.id for choice in village.desk.views().operator.choices] == first
 
 
 def test_intents_that_make_no_sense_change_nothing(village: Village) -> None:
     before = village.desk.views()
-    for intent in ({}, {"type": "dance"}, {"type": "press"}, {"type": "choose", "side": "customer", "choice": "balance"},
-                   {"type": "enter", "value": {}}, {"type": "choose", "side": "operator", "choice": None}):  # fmt: skip
-        village.desk.handle(intent)  # type: ignore[arg-type] # that is the point
+    intents: list[dict[str, object]] = [
+        {},
+        {"type": "dance"},
+        {"type": "press"},
+        {"type": "choose", "side": "customer", "choice": "balance"},
+        {"type": "choose", "side": "operator", "choice": None},
+        {"type": "enter", "value": {}},
+    ]
+    for intent in intents:
+        village.desk.handle(intent)
     assert village.desk.views() == before
 
 
 @pytest.mark.parametrize(
     ("completion", "outcome"),
-    (
+    [
         (Completion("1", "ok", {"number": "5"}), "ok"),
         (Completion("1", "ok", {}), "fault"),
         (Completion("1", "ok", {"number": "5", "ok": False}), "fault"),
@@ -296,7 +316,7 @@ def test_intents_that_make_no_sense_change_nothing(village: Village) -> None:
         (Completion("1", "fault", code="paper-out"), "paper-out"),
         (Completion("1", "refused", code="gibberish"), "refused"),
         (Completion("1", "gibberish"), "fault"),
-    ),
+    ],
 )
 def test_an_answer_of_a_device_is_read_as(completion: Completion, outcome: str) -> None:
     assert read_completion(completion, {"id_number": "number"})[0] == outcome
@@ -316,7 +336,8 @@ ACTS = st.one_of(
               st.sampled_from(("confirm", "cancel", "finish", "retry", "skip"))),
     st.tuples(st.just("enter"), st.sampled_from((50_000, 1_000, 333, 10**15))),
     st.tuples(st.sampled_from(("reprint", "lock", "card-removed", "run", "run", "cut", "tick"))),
-    st.tuples(st.sampled_from(("screen-lost", "screen-back")), st.sampled_from(("operator", "customer"))),
+    st.tuples(st.sampled_from(("screen-lost", "screen-back")),
+              st.sampled_from(("operator", "customer"))),
     st.tuples(st.just("paper"), st.integers(0, 2)),
     st.tuples(st.just("pad"), st.sampled_from(("", "", "wrong-pin", "pin-blocked", "wrong-block"))),
 )  # fmt: skip

@@ -50,7 +50,7 @@ def test_what_a_lease_allows_is_the_least_of_four(village: Village) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "outcome"),
-    (
+    [
         ({"kiosk": "kiosk-0002"}, "lease-other-kiosk"),
         ({"account": "customer:somebody-else"}, "lease-other-customer"),
         ({"customer": "somebody-else"}, "lease-other-customer"),
@@ -61,7 +61,7 @@ def test_what_a_lease_allows_is_the_least_of_four(village: Village) -> None:
         ({"accepts": ["face"]}, "lease-spent"),
         ({"amount_fen": "1"}, "lease-forged"),
         ({"pin_verifier": None}, "lease-forged"),
-    ),
+    ],
 )
 def test_a_lease_is_refused_for(village: Village, changes: dict[str, Any], outcome: str) -> None:
     village.bank.lend(**changes)
@@ -102,8 +102,10 @@ def test_a_withdrawal_is_one_fact_with_its_spend_and_receipt(village: Village) -
     assert (body["lease"], body["account"], body["customer"], body["amount_fen"]) == (
         LEASE, ACCOUNT, CUSTOMER, 50_000,
     )  # fmt: skip
-    assert body["service"] == "cash_withdrawal" and len(body["service_sha256"]) == 64
-    assert isinstance(body["pin_answer"], bytes) and body["receipt"] == f"{KIOSK}/1-1"
+    assert body["service"] == "cash_withdrawal"
+    assert len(body["service_sha256"]) == 64
+    assert isinstance(body["pin_answer"], bytes)
+    assert body["receipt"] == f"{KIOSK}/1-1"
     assert [each.amount_fen for each in village.teller.till.spends()] == [50_000]
     assert len(village.slips()) == 1
 
@@ -159,7 +161,8 @@ def test_the_limit_of_a_day_holds_over_leases_and_ends_at_midnight(village: Vill
     village.run()
     village.press("customer", "finish")
     village.begin()
-    assert village.step == "sorry" and "每卡每日" in village.desk.views().customer.notice
+    assert village.step == "sorry"
+    assert "每卡每日" in village.desk.views().customer.notice
     village.press("operator", "finish")
     village.clock.turn(DAY_US / 1_000_000)
     village.begin()
@@ -172,7 +175,8 @@ def test_no_more_is_paid_than_the_drawer_holds(village: Village) -> None:
     assert village.teller.drawer_fen() == 10_000
     village.press("customer", "finish")
     village.withdraw(20_000)
-    assert village.step == "sorry" and "钱箱" in village.desk.views().operator.notice
+    assert village.step == "sorry"
+    assert "钱箱" in village.desk.views().operator.notice
     assert withdraw_facts(village) == [50_000]
 
 
@@ -186,7 +190,7 @@ def test_the_drawer_follows_the_core_once_it_has_posted(village: Village) -> Non
 
 
 @pytest.mark.parametrize(
-    "changes", ({"ok": False}, {"amount_fen": 10_000}, {"lease": "2f" * 16}, {"pad": "pad-0002"})
+    "changes", [{"ok": False}, {"amount_fen": 10_000}, {"lease": "2f" * 16}, {"pad": "pad-0002"}]
 )
 def test_an_answer_of_the_pad_for_something_else_pays_nothing(
     village: Village, changes: dict[str, Any]
@@ -272,6 +276,8 @@ def test_no_chain_of_withdrawals_and_power_cuts_exceeds_lease_day_or_drawer(
                 village.press("operator", button)
         paid = withdraw_facts(village)
         spends = Till(village.store).spends()
-        assert sum(paid) <= 150_000 and len(paid) <= 5 and all(each <= 100_000 for each in paid)
+        assert sum(paid) <= 150_000
+        assert len(paid) <= 5
+        assert all(each <= 100_000 for each in paid)
         assert [each.amount_fen for each in spends] == paid
         assert len({each.op_id for each in spends}) == len(paid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from typing import TYPE_CHECKING
@@ -142,7 +143,7 @@ def test_views_are_told_only_when_they_differ(installed: Village) -> None:
     for _ in range(50):
         worker.submit({"type": "dance"})
     worker.stop()
-    assert all(before != after for before, after in zip(seen, seen[1:], strict=False))
+    assert all(before != after for before, after in itertools.pairwise(seen))
 
 
 def test_a_hammered_screen_is_dropped_and_counted() -> None:
@@ -160,7 +161,7 @@ def test_a_key_of_another_device_is_refused(installed: Village) -> None:
     assert refused.value.code == "kiosk-identity"
 
 
-@pytest.mark.parametrize("content", (None, "xyz", "00" * 31, "00" * 5_000))
+@pytest.mark.parametrize("content", [None, "xyz", "00" * 31, "00" * 5_000])
 def test_a_damaged_key_file_is_a_sentence(installed: Village, content: str | None) -> None:
     path = installed.folder / "lookup.key"
     path.unlink()
@@ -177,4 +178,5 @@ def test_a_wrong_configuration_ends_with_2_and_one_sentence(
     (tmp_path / "kiosk.toml").write_text("[kiosk]\ndevice = 'k'\ncolour = 'red'\n")
     assert main(["run", "--config", str(tmp_path / "kiosk.toml")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("lastmile-kiosk: ") and "Traceback" not in said
+    assert said.startswith("lastmile-kiosk: ")
+    assert "Traceback" not in said

@@ -301,7 +301,7 @@ class Village:
 
 
 def build_village(folder: Path, *, quick: bool = True) -> Village:
-    """Makes a village whose kiosk is not switched on yet, with one customer, lease and catalogue."""
+    """Makes a village with one customer, lease and catalogue; its kiosk is still switched off."""
     clock = Clock()
     pad = create_pad(folder / "pad", PAD)
     bank = Bank(
