@@ -273,16 +273,12 @@ class Outbox:
     def _make_room(self, size: int, priority: int) -> tuple[list[Dropped], bool]:
         """Returns what was dropped, and whether there is room now."""
         dropped: list[Dropped] = []
+        hopeless = size > self._limits.bytes_max  # nothing need be dropped for it in vain
         while (
             self._bytes + size > self._limits.bytes_max
             or self._messages + 1 > self._limits.messages_max
         ):
-            row = self._store.row(
-                "SELECT epoch, seq, priority, head, length(message) AS size FROM outbox_messages "
-                "WHERE message IS NOT NULL AND priority <= ? AND priority < ? "
-                "ORDER BY priority, epoch, seq LIMIT 1",
-                (priority, PRIORITY_START),
-            )
+            row = None if hopeless else self._droppable(priority)
             if row is None and priority < PRIORITY_EVIDENCE:
                 return dropped, False
             if row is None:
@@ -293,6 +289,15 @@ class Outbox:
                 )
             dropped.append(self._drop(row))
         return dropped, True
+
+    def _droppable(self, priority: int) -> dict[str, Any] | None:
+        """Returns the least important and oldest message that may go for one of `priority`."""
+        return self._store.row(
+            "SELECT epoch, seq, priority, head, length(message) AS size FROM outbox_messages "
+            "WHERE message IS NOT NULL AND priority <= ? AND priority < ? "
+            "ORDER BY priority, epoch, seq LIMIT 1",
+            (priority, PRIORITY_START),
+        )
 
     def _drop(self, row: dict[str, Any]) -> Dropped:
         self._store.execute(

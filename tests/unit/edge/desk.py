@@ -4,14 +4,18 @@ Place in the flow: the tests of edge/ build on it; time and entropy are its own,
 
 * `StillClock` moves only when told; `Dice` is entropy from a counter; `PaperCounter` is a counter
   in memory. Each fulfils a port of `edge.ports`; nothing of ours is mocked.
+* `CoreSide` is `backend_sync.telemetry.ingest`, as the core runs it.
 * `Desk` opens the same folder as often as a test starts its program anew.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Self
 
+from backend_sync.telemetry.ingest import Ingest, KeyRing, read_claim
+from backend_sync.telemetry.stream import Stream
 from edge.epochs import SealedStream, StreamPorts
 from edge.keys import FileIdentity, HpkeKeypair, sign_evidence, verifier
 from edge.outbox import MIGRATIONS, Outbox, OutboxLimits
@@ -21,6 +25,7 @@ from edge.store import open_store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.ports import Randomness
     from edge.store import Store
 
 DEVICE = "box-1"
@@ -81,17 +86,19 @@ class Desk:
     """A device's folder with its keys, and the core's keys.
 
     Args:
-        folder: Empty folder.
+        folder: Empty, or the folder of a desk whose process has ended.
         dice: Entropy of this device; shared by its restarts.
     """
 
-    def __init__(self, folder: Path, dice: Dice | None = None) -> None:
+    def __init__(self, folder: Path, dice: Randomness | None = None) -> None:
+        self.folder = folder
         self.path = folder / "outbox.db"
         self.clock = StillClock()
         self.dice = dice or Dice()
-        self.identity = FileIdentity.create(folder / "box.pem", DEVICE)
-        self.core = FileIdentity.create(folder / "core.pem", "core")
-        self.hpke = HpkeKeypair.create(folder / "hpke.pem")
+        self.identity = _identity(folder / "box.pem", DEVICE)
+        self.core = _identity(folder / "core.pem", "core")
+        hpke = folder / "hpke.pem"
+        self.hpke = HpkeKeypair.load(hpke) if hpke.exists() else HpkeKeypair.create(hpke)
         self.verify_core = verifier(self.core.public_bytes)
 
     def open(self, limits: OutboxLimits | None = None, alg: int = 3) -> Running:
@@ -123,6 +130,43 @@ class Running:
         assert row is not None
         return bytes(row["head"])
 
-    def restart_point(self) -> None:
-        """Ends the program; its keys are gone, its file stays."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.store.close()
+
+    def send(self, core: CoreSide) -> None:
+        """Lets the core hear all that waits."""
+        for message in self.outbox.due(100_000):
+            core.hear(message.payload)
+
+
+def _identity(path: Path, kid: str) -> FileIdentity:
+    return FileIdentity.load(path) if path.exists() else FileIdentity.create(path, kid)
+
+
+class CoreSide:
+    """What the core makes of the messages: its real rules, and its state in memory."""
+
+    def __init__(self, desk: Desk) -> None:
+        keys = {DEVICE: desk.identity.public_bytes}
+        self._desk = desk
+        self._ingest = Ingest(KeyRing(desk.hpke), keys.get)
+        self.streams: dict[int, Stream] = {}
+        self.verdicts: Counter[str] = Counter()
+
+    def hear(self, message: bytes) -> None:
+        """Takes one message, and those that it releases."""
+        claim = read_claim(ORG, UP, message)
+        stream = self.streams.setdefault(claim.epoch, Stream(DEVICE, claim.epoch))
+        verdict = self._ingest.admit(stream, claim)
+        self.verdicts[verdict.reason or verdict.outcome] += 1
+        if claim.kind == "epoch-start" and verdict.outcome == "new":
+            for held in self._ingest.release(DEVICE, claim.epoch):
+                self.hear(held.message)
+
+    def stored(self, epoch: int) -> bytes:
+        """Returns the signed acknowledgement of all that is covered of an epoch."""
+        stream = self.streams[epoch]
+        return self._desk.stored(epoch, stream.seq, stream.head)
