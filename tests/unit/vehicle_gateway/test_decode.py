@@ -170,7 +170,6 @@ def dbc(tmp_path: Path) -> Path:
         "BO_ 36 KINEMATICS: 8 A\n"
         ' SG_ ACCEL_X : 17|10@0+ (0.03589,-18.375) [0|0] "" A\n'
         ' SG_ ACCEL_Y : 33|10@0+ (0.03589,-18.375) [0|0] "" A\n'
-        ' SG_ YAW_RATE : 1|10@0+ (0.244,-125) [0|0] "" A\n'
         "BO_ 9 gnss_imu: 8 A\n"
     )
     return path
