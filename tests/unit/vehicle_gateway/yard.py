@@ -17,9 +17,11 @@ from edge import epochs, outbox
 from edge.catalogue import signal
 from edge.codec import decode, inflate
 from edge.columns import Group
+from edge.epochs import PRIVATE_INFO
 from edge.keys import (
     FileIdentity,
     HpkeKeypair,
+    hpke_open,
     ratchet,
     sign_evidence,
     unwrap_chain_key,
@@ -183,6 +185,14 @@ class Core:
     def evidence(self, messages: Iterable[Message]) -> list[dict[str, Any]]:
         """The signed records among them."""
         return [decode(read_sign1(each.payload)[1]) for each in messages if each.payload[0] == 0x84]
+
+    def consents(self, messages: Iterable[Message]) -> list[dict[str, Any]]:
+        """The statements of drivers among them, opened."""
+        return [
+            {**each, **decode(hpke_open(self.hpke, each["sealed"], PRIVATE_INFO))}
+            for each in self.evidence(messages)
+            if each["type"] == "consent"
+        ]
 
     def records(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """The batches among them, opened."""

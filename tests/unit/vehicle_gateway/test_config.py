@@ -1,0 +1,70 @@
+"""Tests of gateway.toml: what provisioning writes is read, and a slip is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.config import load_config
+from edge.errors import LocalError
+from vehicle_gateway.config import GatewayConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINIMAL = """
+[gateway]
+device = "box-1"
+org = "bank"
+vehicle = "bus-1"
+data_dir = "data"
+identity = "keys/identity.pem"
+
+[core]
+signing_public = "core/signing.pub"
+hpke_public = "core/hpke.pub"
+"""
+BROKER = """
+[broker]
+host = "broker.bank.example"
+port = 8883
+ca = "core/ca.pem"
+certificate = "core/certificate.pem"
+"""
+
+
+def read(tmp_path: Path, text: str) -> GatewayConfig:
+    path = tmp_path / "gateway.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, GatewayConfig)
+
+
+def test_the_least_file_listens_to_the_bus_and_keeps_everything(tmp_path: Path) -> None:
+    config = read(tmp_path, MINIMAL)
+    assert config.source.kind == "can"
+    assert config.broker is None
+    assert config.campaign.file == ""
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    config = read(tmp_path, MINIMAL + BROKER + '\n[source]\nkind = "log"\ndbc = ["a.dbc"]\n')
+    assert config.gateway.data_dir == tmp_path / "data"
+    assert config.source.dbc == [tmp_path / "a.dbc"]
+    assert config.broker is not None
+    assert config.broker.certificate == tmp_path / "core" / "certificate.pem"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '[source]\nkind = "usb"',
+        '[source]\nspeed = "fast"',
+        "[source]\nspede = 1",
+        "[outbox]\nbytes_max = '1 GB'",
+        "[camapign]\nfile = ''",
+    ],
+)
+def test_a_slip_is_refused(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(LocalError, match="Correct that key"):
+        read(tmp_path, MINIMAL + wrong)

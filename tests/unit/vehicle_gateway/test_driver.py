@@ -1,0 +1,136 @@
+"""Tests of drivers at the box: no consent, no name; and every word of theirs is evidence."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backend_sync.credit.consent import DRIVING_GRADE
+from edge.errors import DeviceFault, LocalError
+from tests.unit.vehicle_gateway.yard import START_US, Box, Core, feed
+from vehicle_gateway.driver import (
+    DAY_US,
+    Statement,
+    consent_text,
+    leave_statement,
+    make_statement,
+    waiting_statements,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def given(subject: str = "driver-1", now_us: int = START_US, days: int = 365) -> Statement:
+    return make_statement(subject, "zh", now_us, days, withdrawn=False)
+
+
+def withdrawn(subject: str = "driver-1", now_us: int = START_US + 1) -> Statement:
+    return make_statement(subject, "zh", now_us, 365, withdrawn=True)
+
+
+def test_the_text_is_there_in_both_languages_and_hashed_exactly() -> None:
+    text = consent_text()
+    assert text.purpose == DRIVING_GRADE
+    assert set(text.texts) == {"zh", "en"}
+    assert given().text_sha256 == hashlib.sha256(text.texts["zh"].encode()).hexdigest()
+    assert text.sha256("zh") != text.sha256("en")
+
+
+@pytest.mark.parametrize(
+    "subject", ["", "王师傅", "13812345678", "d-510302199001011234", "a b", "x" * 65, "../a", "-a"]
+)
+def test_what_is_no_pseudonym_is_refused(subject: str) -> None:
+    with pytest.raises(LocalError) as refused:
+        given(subject)
+    assert refused.value.code == "driver-subject"
+
+
+def test_a_text_in_another_language_is_refused() -> None:
+    with pytest.raises(LocalError, match="en, zh"):
+        make_statement("driver-1", "fr", START_US, 365, withdrawn=False)
+
+
+def test_nobody_is_signed_in_at_first(box: Box) -> None:
+    box.open()
+    assert box.sink.drivers.live(START_US) is None
+
+
+def test_consent_lives_from_its_instant_to_its_expiry(box: Box) -> None:
+    box.open()
+    box.sink.drivers.take_in(given(days=2), box.sink.stream)
+    live = box.sink.drivers.live
+    assert live(START_US - 1) is None
+    assert live(START_US) == "driver-1"
+    assert live(START_US + 2 * DAY_US - 1) == "driver-1"
+    assert live(START_US + 2 * DAY_US) is None
+
+
+def test_every_statement_stands_signed_in_the_chain(box: Box, core: Core) -> None:
+    box.open()
+    box.sink.drivers.take_in(given(), box.sink.stream)
+    box.sink.drivers.take_in(withdrawn(), box.sink.stream)
+    consents = core.consents(box.messages())
+    assert [each["withdrawn"] for each in consents] == [False, True]
+    assert [(each["device"], each["epoch"], each["seq"]) for each in consents] == [
+        ("box-1", 1, 1),
+        ("box-1", 1, 2),
+    ]
+    assert consents[0]["expires_us"] == START_US + 365 * DAY_US
+
+
+def test_the_broker_cannot_read_who_consented(box: Box) -> None:
+    box.open()
+    box.sink.drivers.take_in(given(), box.sink.stream)
+    assert not any(b"driver-1" in each.payload for each in box.messages())
+
+
+def test_the_last_driver_to_consent_is_the_driver(box: Box) -> None:
+    box.open()
+    box.sink.drivers.take_in(given("driver-1"), box.sink.stream)
+    box.sink.drivers.take_in(given("driver-2", START_US + 5), box.sink.stream)
+    assert box.sink.drivers.live(START_US + 10) == "driver-2"
+
+
+def test_another_drivers_withdrawal_does_not_sign_the_present_one_out(box: Box) -> None:
+    box.open()
+    box.sink.drivers.take_in(given("driver-2"), box.sink.stream)
+    box.sink.drivers.take_in(withdrawn("driver-1"), box.sink.stream)
+    assert box.sink.drivers.live(START_US + 10) == "driver-2"
+
+
+def test_who_is_signed_in_survives_a_power_cut(box: Box) -> None:
+    box.open()
+    box.sink.drivers.take_in(given(), box.sink.stream)
+    box.open()
+    assert box.sink.drivers.live(START_US) == "driver-1"
+
+
+def test_batches_after_a_withdrawal_have_no_driver(box: Box, core: Core) -> None:
+    batcher = box.open()
+    box.sink.drivers.take_in(given(), box.sink.stream)
+    progress = feed(batcher, 400.0)
+    next(progress)
+    box.sink.drivers.take_in(withdrawn(), box.sink.stream)
+    for _ in progress:
+        pass
+    batcher.finish()
+    drivers = [record["driver"] for record in core.records(box.messages())]
+    assert drivers[0] == "driver-1"
+    assert set(drivers[1:]) == {None}
+
+
+def test_statements_wait_on_disk_in_the_order_they_were_made(tmp_path: Path) -> None:
+    leave_statement(tmp_path, withdrawn())
+    path = leave_statement(tmp_path, given())
+    assert [each.withdrawn for _, each in waiting_statements(tmp_path)] == [False, True]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_statement_is_named(tmp_path: Path) -> None:
+    path = leave_statement(tmp_path, given())
+    path.write_bytes(b"{")
+    with pytest.raises(DeviceFault, match=path.name):
+        list(waiting_statements(tmp_path))
