@@ -13,7 +13,6 @@ Place in the flow: DBC file → cantools (loading only) → **dbc** → `decode`
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.errors import LocalError
 from edge.ports import EXTENDED_ID
+from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,32 +137,6 @@ def _field(signal: CantoolsSignal) -> Field:
 def _exact(number: float) -> Fraction:
     """The decimal that stood in the file: `repr` of a float gives it back."""
     return Fraction(repr(number))
-
-
-# ------------------------------------------------------------------ scale
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """raw = (bits * multiply + add) // divide, which rounds physical / unit half up."""
-
-    multiply: int
-    add: int
-    divide: int
-
-    @classmethod
-    def between(cls, factor: Fraction, offset: Fraction, unit: Fraction) -> Scaling:
-        """Makes the scaling from `bits * factor + offset` to multiples of `unit`."""
-        slope, level = factor / unit, offset / unit
-        divide = math.lcm(slope.denominator, level.denominator)
-        multiply, add = int(slope * divide), int(level * divide)
-        return (
-            cls(multiply, add, 1)
-            if divide == 1
-            else cls(2 * multiply, 2 * add + divide, 2 * divide)
-        )
-
-    def apply(self, bits: int) -> int:
-        """Scales one value."""
-        return (bits * self.multiply + self.add) // self.divide
 
 
 # ------------------------------------------------------------------ compile

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from edge.catalogue import signal
 from edge.errors import LocalError
 from edge.ports import EXTENDED_ID
-from vehicle_gateway.dbc import Scaling
+from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 import time
 import zlib
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, TextIO, cast
 
 from edge.errors import DeviceFault
 from edge.ports import EXTENDED_ID
@@ -94,8 +94,9 @@ def _reader(file: IO[Any], kind: str) -> MessageReader:
     from can.io.mf4 import MF4Reader
 
     if kind == "asc":
-        return ASCReader(file, relative_timestamp=False)
-    return BLFReader(file) if kind == "blf" else MF4Reader(file)
+        return ASCReader(cast("TextIO", file), relative_timestamp=False)
+    binary = cast("BinaryIO", file)
+    return BLFReader(binary) if kind == "blf" else MF4Reader(binary)
 
 
 # ------------------------------------------------------------------ cut files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cantools
 import pytest
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from edge.errors import LocalError
 from edge.ports import EXTENDED_ID
-from vehicle_gateway.dbc import ColumnDecoder, Scaling, load_dbc
+from vehicle_gateway.dbc import ColumnDecoder, load_dbc
+from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,7 @@ def test_columns_are_what_cantools_decodes(
         wanted = {signal: (key, unit) for key, signal in enumerate(message.fields)}
         columns, _ = ColumnDecoder(message, wanted).decode(payloads)
         for row, payload in enumerate(payloads):
-            truth = database.decode_message(name, payload)  # type: ignore[union-attr]
+            truth: Any = database.decode_message(name, payload)  # type: ignore[union-attr]
             for key, signal in enumerate(message.fields):
                 value = columns[key][row]
                 assert value is not None
