@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-import shiboken6
-from PySide6.QtCore import Property, QCoreApplication, QObject, Qt, QUrl, Signal
+from PySide6.QtCore import Property, QCoreApplication, QEvent, QObject, Qt, QUrl, Signal
 from PySide6.QtGui import QFont, QFontDatabase, QGuiApplication
 from PySide6.QtQml import QQmlApplicationEngine
 from PySide6.QtQuick import QQuickWindow
@@ -176,7 +175,9 @@ class Shell(QObject):
         # At once, while what their bindings read still lives.
         self.windows.clear()
         while self._engines:
-            shiboken6.delete(self._engines.popitem()[1])
+            engine = self._engines.popitem()[1]
+            engine.deleteLater()
+            QCoreApplication.sendPostedEvents(engine, QEvent.Type.DeferredDelete.value)
         QCoreApplication.removeTranslator(self._translator)
 
     def engine(self, side: str) -> QQmlApplicationEngine:

@@ -47,11 +47,11 @@ def fen_of(typed: str) -> int:
     return int(yuan or "0") * 100 + int(rest.ljust(2, "0"))
 
 
-def _exposed(kind: str, key: str, notify: Signal) -> Any:  # noqa: ANN401 - a Qt property has no type of its own
+def _exposed(kind: str, key: str, notify: Signal) -> Any:  # noqa: ANN401 - Qt's own
     def read(side: Side) -> Any:  # noqa: ANN401 - whatever QML is to draw
         return side.values[key]
 
-    return Property(kind, read, notify=notify)  # type: ignore[arg-type] # Qt takes a type's name too
+    return Property(kind, read, notify=notify)  # type: ignore[arg-type] # Qt takes names
 
 
 class Side(QObject):

@@ -74,9 +74,13 @@ class Translator(QTranslator):
         self._texts = read_texts(path) if path.exists() else {}
 
     def translate(
-        self, context: str, sourceText: str, disambiguation: str | None = None, n: int = -1  # noqa: N803 - Qt's own name
+        self,
+        context: str,
+        sourceText: str,  # noqa: N803 - Qt's own name
+        disambiguation: str | None = None,
+        n: int = -1,
     ) -> str:
-        """Returns the translation, or the source itself: Python cannot say `no text` as Qt would."""
+        """Returns the translation, or the source: Python cannot say `no text` as Qt would."""
         del disambiguation, n
         return self._texts.get((context, sourceText), sourceText)
 

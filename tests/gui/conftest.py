@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 if QCoreApplication.instance() is None:
     use_offscreen_screens()
 
-from kiosk_app.screens import ScreenNames  # noqa: E402 - the screens come before Qt
-from kiosk_app.shell import Shell, ShellSetup, make_application  # noqa: E402
+from kiosk_app.screens import ScreenNames
+from kiosk_app.shell import Shell, ShellSetup, make_application
 
 Counter = tuple[Pilot, ScriptedWorker]
 

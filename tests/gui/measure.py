@@ -19,9 +19,8 @@ from PySide6.QtQml import QQmlEngine, QQmlExpression
 from tests.gui.pilot import drawn_items, is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from PySide6.QtQuick import QQuickItem
+    from collections.abc import Iterator
 
     from kiosk_app.shell import Shell
 
@@ -90,7 +89,9 @@ def clipped(item: QQuickItem, window: QRectF) -> str:
     if not window.adjusted(-1, -1, 1, 1).contains(area):
         return f"leaves the window at {area.getRect()}"
     holder = item.parentItem()
-    while holder is not None and not holder.property("interactive"):
+    while holder is not None:
+        if holder.property("interactive"):
+            break
         room = scene_area(holder).adjusted(-1, -1, 1, 1)
         cuts = holder.clip() or holder.inherits("QQuickAbstractButton")
         if cuts and not room.contains(area):

@@ -35,9 +35,7 @@ class LiveClock:
 
     def now(self) -> Instant:
         now = self._system.now()
-        return Instant(
-            START_US + now.monotonic_us - self._began_us, now.boot_id, now.monotonic_us
-        )
+        return Instant(START_US + now.monotonic_us - self._began_us, now.boot_id, now.monotonic_us)
 
 
 def configure(village: Village) -> KioskConfig:
@@ -73,7 +71,9 @@ class Served:
 
     def facts(self) -> list[dict[str, object]]:
         store = open_reader(self.village.folder / "data" / "journal.db")
-        entries = [decode_entry(entry) for entry, _ in JournalReader(store, KIOSK).read(0, 99, 1 << 20)]
+        entries = [
+            decode_entry(entry) for entry, _ in JournalReader(store, KIOSK).read(0, 99, 1 << 20)
+        ]
         store.close()
         return [entry["body"] for entry in entries if entry["kind"] == "cash-withdrawal"]
 
@@ -177,7 +177,8 @@ def test_paper_that_is_out_is_told_and_the_cash_stays_recorded(served: Served) -
 
 
 def test_a_lost_customer_screen_hides_the_session_and_brings_it_back(served: Served) -> None:
-    from tests.gui.test_screens import application, present_screens
+    from kiosk_app.screens import present_screens
+    from tests.gui.test_screens import application
 
     pilot = served.pilot
     served.begin("balance")

@@ -1,4 +1,4 @@
-"""One command at a device: one completion, one at a time, and a cancel that never comes too early."""
+"""One command at a device: one completion, one at a time, and a cancel that may come early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated reader through the real driver: frames both ways, cards that lie there or do not."""
+"""The simulated reader through the real driver: frames both ways, cards there or not there."""
 
 from __future__ import annotations
 
