@@ -19,8 +19,9 @@ from PySide6.QtQml import QQmlEngine, QQmlExpression
 from tests.gui.pilot import drawn_items, is_text
 
 if TYPE_CHECKING:
-    from PySide6.QtQuick import QQuickItem
     from collections.abc import Iterator
+
+    from PySide6.QtQuick import QQuickItem
 
     from kiosk_app.shell import Shell
 
