@@ -174,14 +174,15 @@ class Teller:
         mirror = self._mirror()
         account = str(facts["account"])
         held = mirror.get("balances", account) if mirror else None
-        if not isinstance(held, dict):
+        if mirror is None or not isinstance(held, dict):
             raise RefusalError("balance-unknown")
         pending = self.pending_fen(account)
         return {
             "balance_fen": int(held["balance_fen"]),
             "pending_fen": pending,
             "available_fen": int(held["balance_fen"]) - pending,
-            "as_of_us": int(held["as_of_us"]),
+            # A balance that did not change is as fresh as the last contact.
+            "as_of_us": mirror.as_of_us("balances") or int(held["as_of_us"]),
         }
 
     def pending_fen(self, account: str = "") -> int:
