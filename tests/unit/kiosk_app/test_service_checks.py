@@ -184,7 +184,7 @@ def paths(tree: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PATHS = paths(WITHDRAWAL)
-SCALARS = (
+SCALARS: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just([]) | st.just({})
 )
 
