@@ -8,6 +8,7 @@ Place in the flow: socket → **serve** → app.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 from typing import TYPE_CHECKING, Final
@@ -66,7 +67,7 @@ class ApiServer:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_3
         self._host = settings.host
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, name=self.name, daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
 
     def start(self) -> str:
         """Begins to listen and returns the address.
@@ -101,3 +102,8 @@ class ApiServer:
         """Lets requests under way finish, then closes."""
         self._server.should_exit = True
         self._thread.join()
+
+    def _serve(self) -> None:
+        """Uvicorn ends its thread with an exit code when it cannot listen; `start` says so."""
+        with contextlib.suppress(SystemExit):
+            self._server.run()

@@ -243,10 +243,9 @@ def test_a_poster_killed_before_its_commit_leaves_the_entry_queued_and_nothing_m
     op = village.kiosk.withdraw(village.lease(), 50_000)
     village.send()
     dying = connections()
-    with dying.transaction() as cut:
+    with dying.transaction(force_rollback=True):
         assert post_queued(dying, NOW_US) == 1
         assert village.post() == 0, "another poster passes by what is taken"
-        raise psycopg.Rollback(cut)
     assert village.balance("customer:c-1") == 300_000
     assert village.number("SELECT count(*) FROM post_queue") == 1
     assert village.post() == 1
