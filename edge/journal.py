@@ -230,11 +230,11 @@ class Journal(JournalReader):
             raise LocalError(f"An entry is a FACT or a REQUEST, not {entry_class}.", "entry-class")
         check_body(kind, body)
         before = self.head()
-        now = self._clock.now()
+        now, count = self._clock.now(), self._next_count(before)
         record = {
             "device": self.device, "epoch": before.epoch, "seq": before.seq + 1,
             "class": entry_class, "kind": kind, "body": dict(body), "wall_us": now.wall_us,
-            "boot": now.boot_id, "mono_us": now.monotonic_us, "counter": self._next_count(before),
+            "boot": now.boot_id, "mono_us": now.monotonic_us, "counter": count,
             "policy": self._policy,
         }  # fmt: skip
         entry = encode(record)
@@ -242,7 +242,7 @@ class Journal(JournalReader):
             raise LocalError(f"An entry has at most {ENTRY_BYTES_MAX} bytes.", "entry-size")
         if self._counter is not None:
             # First the counter: a power cut leaves it one ahead, never behind.
-            self._counter.advance_to(record["counter"])
+            self._counter.advance_to(count)
         link = chain(before.hash, entry)
         self._store.execute(
             "INSERT INTO journal (epoch, seq, entry, hash) VALUES (?, ?, ?, ?)",

@@ -73,7 +73,7 @@ def broken(**changes: Any) -> dict[str, Any]:
     return tables
 
 
-MISTAKES = {
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "one id for two signals": ({"signals__Vehicle_Speed__id": 2}, "catalogue-twice"),
     "an id of zero": ({"signals__Vehicle_Speed__id": 0}, "catalogue-signal"),
     "an id past the limit": ({"signals__Vehicle_Speed__id": 32_768}, "catalogue-signal"),

@@ -197,7 +197,8 @@ def test_a_tls_library_passes_over_the_line_that_names_the_key(tmp_path: Path) -
     FileIdentity.create(tmp_path / "box.pem", "box-1")
     content = (tmp_path / "box.pem").read_bytes()
     assert content.startswith(KID_LINE)
-    assert serialization.load_pem_private_key(content, password=None)
+    key = serialization.load_pem_private_key(content, password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
 
 
 # ---------------------------------------------------------------- signatures

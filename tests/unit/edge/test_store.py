@@ -160,6 +160,7 @@ def test_a_place_that_is_no_folder_is_a_fault_of_the_device(tmp_path: Path) -> N
 
 def test_a_place_without_a_write_ahead_log_is_refused() -> None:
     memory = sqlite_utils.Database(memory=True).conn
+    assert isinstance(memory, sqlite3.Connection)
     with pytest.raises(DeviceFault) as refusal:
         _prepare(Store(Path("memory"), memory, None), [])
     assert refusal.value.code == "store-sync"
