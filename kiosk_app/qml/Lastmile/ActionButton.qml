@@ -15,9 +15,11 @@ T.AbstractButton {
 
     background: Rectangle {
         radius: Theme.radius
-        color: !button.enabled ? Theme.disabled : button.filled ? button.tone : button.down ? Theme.pressedPlain : Theme.surface
+        color: !button.enabled ? Theme.disabled : button.filled ? button.tone : button.down
+            ? Theme.pressedPlain : Theme.surface
         border.width: button.visualFocus ? 4 * Theme.line : 2 * Theme.line
-        border.color: !button.enabled ? Theme.hairline : button.visualFocus ? Theme.ink : button.tone
+        border.color: !button.enabled ? Theme.hairline : button.visualFocus ? Theme.ink
+            : button.tone
 
         Rectangle {
             anchors.fill: parent
@@ -33,7 +35,8 @@ T.AbstractButton {
         wrapMode: Text.NoWrap
         horizontalAlignment: Text.AlignHCenter
         verticalAlignment: Text.AlignVCenter
-        color: !button.enabled ? Theme.disabledText : button.filled ? Theme.brandText : Theme.brandDeep
+        color: !button.enabled ? Theme.disabledText : button.filled ? Theme.brandText
+            : Theme.brandDeep
         Accessible.ignored: true
     }
 }

@@ -15,7 +15,8 @@ Item {
     readonly property var primary: side.buttons.filter(button => button.role === "primary")
 
     // Where they do not fit side by side, what moves on stands above what does not.
-    readonly property bool stacked: leading.implicitWidth + Theme.gap + following.implicitWidth > width
+    readonly property bool stacked: leading.implicitWidth + Theme.gap
+        + following.implicitWidth > width
 
     implicitHeight: stacked ? 2 * Theme.target + Theme.gap : Theme.target
 

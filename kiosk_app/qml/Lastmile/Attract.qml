@@ -37,7 +37,8 @@ Rectangle {
                 required property var modelData
 
                 width: words.width
-                text: modelData.label === "" ? modelData.value : modelData.label + "  " + modelData.value
+                text: modelData.label === "" ? modelData.value : modelData.label + "  "
+                    + modelData.value
                 font.pixelSize: Theme.large
             }
         }

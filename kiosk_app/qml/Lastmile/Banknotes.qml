@@ -8,7 +8,8 @@ Flow {
     // [[value in fen, how many], ...]
     required property var notes
     // The fewer kinds, the larger they are drawn.
-    readonly property real noteWidth: Theme.mm(notes.length === 1 ? 46 : notes.length <= 3 ? 36 : 24)
+    readonly property real noteWidth: Theme.mm(notes.length === 1 ? 46 : notes.length <= 3 ? 36
+        : 24)
     readonly property real noteHeight: noteWidth * 0.48
 
     spacing: notes.length <= 3 ? Theme.mm(4) : Theme.mm(2.2)
@@ -25,9 +26,11 @@ Flow {
             readonly property bool coin: fen < 100
             readonly property int shown: Math.min(count, 4)
             readonly property real step: fan.noteWidth / 24
-            readonly property string figure: fen % 100 === 0 ? String(fen / 100) : fen % 10 === 0 ? fen / 10 + "角" : fen + "分"
+            readonly property string figure: fen % 100 === 0 ? String(fen / 100)
+                : fen % 10 === 0 ? fen / 10 + "角" : fen + "分"
 
-            width: fan.notes.length > 3 ? (fan.width - fan.spacing) / 2 : face.width + 3 * step + Theme.mm(2) + times.implicitWidth
+            width: fan.notes.length > 3 ? (fan.width - fan.spacing) / 2 : face.width + 3 * step
+                + Theme.mm(2) + times.implicitWidth
             height: fan.noteHeight + 3 * step
             Accessible.role: Accessible.Graphic
             Accessible.name: figure + " × " + count
@@ -83,7 +86,8 @@ Flow {
                     anchors.verticalCenter: parent.verticalCenter
                     text: pile.figure
                     color: "#ffffff"
-                    font.pixelSize: pile.coin || fan.notes.length > 3 ? Theme.small : fan.notes.length > 1 ? Theme.large : Theme.title
+                    font.pixelSize: pile.coin || fan.notes.length > 3 ? Theme.small
+                        : fan.notes.length > 1 ? Theme.large : Theme.title
                     font.bold: true
                     wrapMode: Text.NoWrap
                     Accessible.ignored: true

@@ -1,4 +1,5 @@
-// What the counter waits for; three dots move twice a second, which costs a box without GPU nothing.
+// What the counter waits for; three dots move twice a second, which costs a box without GPU
+// nothing.
 pragma ComponentBehavior: Bound
 import QtQuick
 
@@ -10,7 +11,8 @@ Rectangle {
     property int beat: 0
 
     visible: text !== ""
-    implicitHeight: visible ? Math.max(Theme.mm(bar.large ? 26 : 16), words.height + 2 * Theme.gap) : 0
+    implicitHeight: visible ? Math.max(Theme.mm(bar.large ? 26 : 16), words.height
+        + 2 * Theme.gap) : 0
     radius: Theme.radius
     color: Theme.surface
     border.width: Theme.line

@@ -17,7 +17,8 @@ Window {
     Binding {
         target: Theme
         property: "unit"
-        value: Math.min(Math.min(window.width, window.height) / 195, Math.max(window.width, window.height) / 260, 1.5 * window.millimetre)
+        value: Math.min(Math.min(window.width, window.height) / 195, Math.max(window.width,
+            window.height) / 260, 1.5 * window.millimetre)
     }
     Item {
         id: contents

@@ -25,8 +25,14 @@ Item {
             fillColor: "#a9cdb2"
             startX: 0
             startY: scene.h * 0.42
-            PathQuad { x: scene.w * 0.45; y: scene.h * 0.3; controlX: scene.w * 0.22; controlY: scene.h * 0.05 }
-            PathQuad { x: scene.w; y: scene.h * 0.34; controlX: scene.w * 0.72; controlY: scene.h * 0.62 }
+            PathQuad {
+                x: scene.w * 0.45; y: scene.h * 0.3
+                controlX: scene.w * 0.22; controlY: scene.h * 0.05
+            }
+            PathQuad {
+                x: scene.w; y: scene.h * 0.34
+                controlX: scene.w * 0.72; controlY: scene.h * 0.62
+            }
             PathLine { x: scene.w; y: scene.h }
             PathLine { x: 0; y: scene.h }
         }
@@ -35,8 +41,14 @@ Item {
             fillColor: "#5f9e78"
             startX: 0
             startY: scene.h * 0.62
-            PathQuad { x: scene.w * 0.55; y: scene.h * 0.56; controlX: scene.w * 0.3; controlY: scene.h * 0.3 }
-            PathQuad { x: scene.w; y: scene.h * 0.46; controlX: scene.w * 0.8; controlY: scene.h * 0.72 }
+            PathQuad {
+                x: scene.w * 0.55; y: scene.h * 0.56
+                controlX: scene.w * 0.3; controlY: scene.h * 0.3
+            }
+            PathQuad {
+                x: scene.w; y: scene.h * 0.46
+                controlX: scene.w * 0.8; controlY: scene.h * 0.72
+            }
             PathLine { x: scene.w; y: scene.h }
             PathLine { x: 0; y: scene.h }
         }
@@ -45,8 +57,14 @@ Item {
             fillColor: Theme.brand
             startX: 0
             startY: scene.h * 0.74
-            PathQuad { x: scene.w * 0.5; y: scene.h * 0.78; controlX: scene.w * 0.2; controlY: scene.h * 0.56 }
-            PathQuad { x: scene.w; y: scene.h * 0.68; controlX: scene.w * 0.8; controlY: scene.h * 0.94 }
+            PathQuad {
+                x: scene.w * 0.5; y: scene.h * 0.78
+                controlX: scene.w * 0.2; controlY: scene.h * 0.56
+            }
+            PathQuad {
+                x: scene.w; y: scene.h * 0.68
+                controlX: scene.w * 0.8; controlY: scene.h * 0.94
+            }
             PathLine { x: scene.w; y: scene.h }
             PathLine { x: 0; y: scene.h }
         }

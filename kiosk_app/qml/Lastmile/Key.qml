@@ -8,7 +8,8 @@ T.AbstractButton {
     property bool strong: false
     // Figures are large; words such as 清除 are smaller, so that they keep to one line.
     readonly property bool worded: text.length > 1 && text !== "00"
-    readonly property color ground: !enabled ? Theme.disabled : strong ? (down ? Theme.brandDeep : Theme.brand) : (down ? Theme.pressedPlain : Theme.surface)
+    readonly property color ground: !enabled ? Theme.disabled : strong ? (down
+        ? Theme.brandDeep : Theme.brand) : (down ? Theme.pressedPlain : Theme.surface)
 
     implicitWidth: Theme.target
     implicitHeight: Theme.target

@@ -1,4 +1,5 @@
-// Our own keypad: figures only, 20 mm keys with 3 mm gaps; what is typed leaves only by the enter key.
+// Our own keypad: figures only, 20 mm keys with 3 mm gaps; what is typed leaves only by the
+// enter key.
 //
 // - An amount is yuan as typed text; the shell turns it into fen exactly, never by floating point.
 // - The point appears only where the step of the amount is not whole yuan.
@@ -70,7 +71,8 @@ Item {
         Key {
             objectName: "key_0"
             text: "0"
-            implicitWidth: pad.cents ? Theme.target : pad.amount ? 2 * Theme.target + Theme.gap : 3 * Theme.target + 2 * Theme.gap
+            implicitWidth: pad.cents ? Theme.target : pad.amount ? 2 * Theme.target + Theme.gap
+                : 3 * Theme.target + 2 * Theme.gap
             onClicked: pad.type("0")
         }
         Key {

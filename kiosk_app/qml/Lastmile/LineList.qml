@@ -21,11 +21,14 @@ Column {
             readonly property bool strong: modelData.emphasis !== "normal"
             readonly property bool alone: modelData.label === ""
             // Label and value share a row while both fit, else the value goes under its label.
-            readonly property bool fits: name.implicitWidth + figure.implicitWidth + Theme.mm(8) <= width
+            readonly property bool fits: name.implicitWidth + figure.implicitWidth
+                + Theme.mm(8) <= width
             readonly property real pad: Theme.mm(2)
 
             width: list.width
-            height: alone ? figure.height + 2 * pad : fits ? Math.max(name.height, figure.height) + 2 * pad : name.height + figure.height + 2 * pad
+            height: alone ? figure.height + 2 * pad : fits
+                ? Math.max(name.height, figure.height) + 2 * pad : name.height + figure.height
+                + 2 * pad
 
             Rectangle {
                 width: parent.width
@@ -50,7 +53,8 @@ Column {
                 y: row.alone || row.fits ? row.pad : row.pad + name.height
                 width: row.alone || !row.fits ? row.width : implicitWidth
                 text: row.modelData.value
-                font.pixelSize: row.modelData.emphasis === "money" ? Theme.title : row.strong || list.large ? Theme.large : Theme.body
+                font.pixelSize: row.modelData.emphasis === "money" ? Theme.title : row.strong
+                    || list.large ? Theme.large : Theme.body
                 font.bold: row.strong
                 color: row.modelData.emphasis === "money" ? Theme.brandDeep : Theme.ink
             }

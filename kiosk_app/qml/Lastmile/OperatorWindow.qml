@@ -1,4 +1,5 @@
-// The agent's screen. It is given no private line, and its engine holds no reference to the customer's.
+// The agent's screen. It is given no private line, and its engine holds no reference to the
+// customer's.
 import QtQuick
 
 CounterWindow {

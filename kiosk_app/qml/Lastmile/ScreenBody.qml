@@ -1,4 +1,5 @@
-// One step of a service, the same on both sides: words at one hand, what to touch or check at the other.
+// One step of a service, the same on both sides: words at one hand, what to touch or check at
+// the other.
 //
 // - Landscape puts the panel (keypad, money or receipt) at the right, portrait below.
 // - What was typed lives here only, and is gone with the step or its field.
@@ -14,11 +15,13 @@ Item {
     readonly property bool moneyShown: side.money.digits !== undefined
     readonly property bool reprintable: receipt !== "" && !typing && !moneyShown
     // On a small screen many choices need the width; the reprint button stays.
-    readonly property bool receiptShown: reprintable && (portrait || side.choices.length <= 3 || width >= Theme.mm(300))
+    readonly property bool receiptShown: reprintable && (portrait || side.choices.length <= 3
+        || width >= Theme.mm(300))
     readonly property bool panelled: typing || moneyShown || receiptShown
     // A page that only tells one thing tells it large.
     readonly property bool roomy: !panelled && side.choices.length === 0 && side.lines.length <= 1
-    readonly property real panelWidth: portrait ? width : !panelled ? 0 : typing ? pad.implicitWidth : moneyShown ? Theme.mm(112) : Theme.mm(120)
+    readonly property real panelWidth: portrait ? width : !panelled ? 0 : typing
+        ? pad.implicitWidth : moneyShown ? Theme.mm(112) : Theme.mm(120)
     readonly property real gutter: panelled ? Theme.mm(8) : 0
 
     Connections {
@@ -35,8 +38,10 @@ Item {
     Flickable {
         id: reading
 
-        width: body.portrait ? body.width : Math.min(body.width - body.panelWidth - body.gutter, Theme.mm(body.roomy ? 290 : 236))
-        height: body.portrait ? body.height - panel.height - (body.panelled ? Theme.mm(4) : 0) : body.height
+        width: body.portrait ? body.width
+            : Math.min(body.width - body.panelWidth - body.gutter, Theme.mm(body.roomy ? 290 : 236))
+        height: body.portrait ? body.height - panel.height - (body.panelled ? Theme.mm(4) : 0)
+            : body.height
         contentWidth: width
         contentHeight: words.height
         interactive: contentHeight > height
@@ -95,7 +100,8 @@ Item {
         x: body.portrait ? 0 : body.width - width
         y: body.portrait ? body.height - height : 0
         width: body.panelWidth
-        height: !body.portrait ? body.height : typist.visible ? typist.height : cash.visible ? cash.implicitHeight : body.receiptShown ? Theme.mm(110) : 0
+        height: !body.portrait ? body.height : typist.visible ? typist.height : cash.visible
+            ? cash.implicitHeight : body.receiptShown ? Theme.mm(110) : 0
 
         Column {
             id: typist

@@ -1,4 +1,5 @@
-// The head of each screen, and it tells the truth: network, age of the figures, what waits, paper, limit.
+// The head of each screen, and it tells the truth: network, age of the figures, what waits,
+// paper, limit.
 //
 // - The operator sees every cell; the customer sees network, age and clock.
 // - A cell that needs somebody changes its ground and its words, not its colour alone.
@@ -71,7 +72,9 @@ Rectangle {
             objectName: "status_lease"
             visible: bar.full && bar.wide
             name: qsTr("离线额度")
-            value: bar.status.lease_left_fen === undefined || bar.status.lease_left_fen === null ? "—" : "¥" + bar.yuan(bar.status.lease_left_fen)
+            value: bar.status.lease_left_fen === undefined
+                || bar.status.lease_left_fen === null ? "—" : "¥"
+                + bar.yuan(bar.status.lease_left_fen)
         }
         StatusCell {
             objectName: "status_clock"

@@ -3,7 +3,8 @@
 // - `unit` is one design millimetre in pixels. Each window has its own engine and so its own Theme;
 //   layouts are made for a short side of 195 and a long side of at least 260 units.
 // - Text is never below 18 pt, a touch target never below 20 mm, a gap never below 3 mm.
-// - Every pair of text and ground has a contrast of at least 7:1; tests/gui measures the painted pairs.
+// - Every pair of text and ground has a contrast of at least 7:1; tests/gui measures the painted
+//   pairs.
 pragma Singleton
 import QtQuick
 
