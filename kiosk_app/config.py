@@ -1,6 +1,9 @@
 """kiosk.toml: which kiosk this is, whom it believes, and what stands on its counter.
 
-Place in the flow: kiosk.toml → **config** → `__main__`. Paths are relative to the file.
+Place in the flow: kiosk.toml → **config** → `__main__`.
+
+* Paths are relative to the file; an unknown key is an error.
+* A key file that cannot be read, or is of another length, is refused before anything is opened.
 """
 
 from __future__ import annotations

@@ -344,7 +344,7 @@ class Desk:
         reader = self._parts.mirror.reader
         try:
             if reader is not None and self._parts.shelf.update(reader, self._parts.teller.now_us()):
-                log.info("catalogue %d is in force", self._parts.shelf.current.seq)  # type: ignore[union-attr] # an update leaves one
+                log.info("another catalogue is in force")
             self._refusal = None
         except CatalogueError as error:
             if self._refusal is not error.text:

@@ -31,6 +31,9 @@ COLUMNS: Final = (
     "op_id, number, device, village, name_masked, account_masked, amount_fen, wall_us, epoch, seq,"
     " head"
 )
+# Only our own column names go into these texts.
+INSERT_RECEIPT: Final = f"INSERT INTO receipts ({COLUMNS}) VALUES ({{marks}})"  # noqa: S608
+SELECT_RECEIPT: Final = f"SELECT {COLUMNS} FROM receipts WHERE op_id = ?"  # noqa: S608
 MIGRATIONS = Migrations("kiosk-till")
 
 
@@ -121,11 +124,11 @@ class Till:
         """Writes a receipt; inside the transaction of its journal entry."""
         values = tuple(getattr(receipt, name.strip()) for name in COLUMNS.split(","))
         marks = ", ".join("?" for _ in values)
-        self.store.execute(f"INSERT INTO receipts ({COLUMNS}) VALUES ({marks})", values)  # noqa: S608 - our own column names
+        self.store.execute(INSERT_RECEIPT.format(marks=marks), values)
 
     def receipt(self, op_id: str) -> Receipt | None:
         """Returns the receipt of an operation."""
-        row = self.store.row(f"SELECT {COLUMNS} FROM receipts WHERE op_id = ?", (op_id,))  # noqa: S608 - our own column names
+        row = self.store.row(SELECT_RECEIPT, (op_id,))
         return Receipt(**row) if row else None
 
     def last_receipt(self) -> Receipt | None:

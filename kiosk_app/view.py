@@ -305,7 +305,12 @@ def _maybe(text: Text | None, language: str, facts: Mapping[str, Any]) -> str:
     return say(text, language, facts) if text is not None else ""
 
 
-def _screen(side: str, step: str, title: str, **parts: Any) -> ScreenView:  # noqa: ANN401 - fields of a ScreenView
+def _screen(
+    side: str,
+    step: str,
+    title: str,
+    **parts: Any,  # noqa: ANN401 - fields of a ScreenView
+) -> ScreenView:
     blank: dict[str, Any] = {
         "lines": [], "choices": [], "input": None, "buttons": [], "busy": "", "notice": "",
         "notice_kind": "", "voice": "", "money": None,

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def absent(file: MirrorFile) -> bool:
+    return file.reader is None
+
+
 def test_a_mirror_may_come_late_and_tells_of_each_change(tmp_path: Path) -> None:
     path = tmp_path / "mirror.db"
     file = MirrorFile(path)
     file.poll()
-    assert file.reader is None
+    assert absent(file)
     store = open_store(path, [edge_mirror.MIGRATIONS])
     assert file.poll()
     assert file.reader is not None
