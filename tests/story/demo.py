@@ -1,11 +1,11 @@
-"""The main job, played end to end: a drive that becomes a grade, a withdrawal that becomes a posting.
+"""The main job, played end to end: a drive becomes a grade, a withdrawal becomes a posting.
 
 Place in the flow: `python3 dev.py demo`. Plays what town, drive and counter can do, in order, and
 checks each figure; the last line of output is one JSON object.
 
 * Every part is the real command in a process of its own; the two kiosk windows are in this one.
-* Data is in a temporary folder, everything listens on loopback, and nothing of it stays: no process,
-  no folder, no socket, whether the story ended well, badly or by Ctrl-C.
+* Data is in a temporary folder, everything listens on loopback, and nothing of it stays: no
+  process, folder or socket, whether the story ended well, badly or by Ctrl-C.
 * A figure that is not the expected one ends the story with both, and with exit code 1.
 """
 
@@ -39,8 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="dev.py demo",
         description=(
             "Plays both flows on this machine, with the real programs, in about half a minute.\n"
-            "A bus drives; the core grades its driver with reasons. A villager withdraws cash while\n"
-            "there is no network; afterwards the core posts it, and the books add up."
+            "A bus drives; the core grades its driver with reasons. A villager withdraws cash\n"
+            "without any network; afterwards the core posts it, and the books add up."
         ),
         epilog=(
             "what you see: eight numbered steps with their figures. The last line is JSON:\n"
