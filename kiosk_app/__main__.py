@@ -154,6 +154,7 @@ def _read_site(config: KioskConfig) -> Site:
         config.kiosk.village,
         read_hex(config.kiosk.lookup_key, LOOKUP_KEY_BYTES, "lookup key"),
         read_hex(config.core.signing_public, POINT_BYTES, "key of the core"),
+        config.devices.pad,
         pad_public,
     )
 
@@ -172,7 +173,14 @@ def make_devices(config: KioskConfig, clock: Clock) -> dict[str, KioskDevice]:
     settings = config.devices
     devices: dict[str, KioskDevice] = {}
     if settings.pin_pad == "sim":
-        devices["pin_pad"] = PinPad(_folder(settings.pad_dir, "pad_dir"), clock)
+        pad = PinPad(_folder(settings.pad_dir, "pad_dir"), clock)
+        if settings.pad and pad.pad != settings.pad:
+            raise LocalError(
+                f"The PIN pad is {pad.pad}, but [devices] pad says {settings.pad}. Connect the "
+                "right one, or provision this kiosk again.",
+                "kiosk-pad",
+            )
+        devices["pin_pad"] = pad
     if settings.id_reader == "sim":
         devices["id_reader"] = simulated_id_reader(_folder(settings.sim_dir, "sim_dir"), clock)
     if settings.printer == "sim":

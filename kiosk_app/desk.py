@@ -141,6 +141,7 @@ class Desk:
         self._catalogue_due = False
         self._refusal: Text | None = None
         self._troubled: list[str] = []
+        self._trouble = ""
         self._poll_mirror()
 
     # ------------------------------------------------------------ in: people
@@ -331,14 +332,23 @@ class Desk:
 
     # ------------------------------------------------------------ the mirror
     def _poll_mirror(self) -> None:
-        if self._parts.mirror.poll():
-            self._catalogue_due = True
-            self._parts.teller.observe()
-            self._troubled = self._find_troubled()
-            self._uplink.read(self._parts.mirror.reader)
-        if self._catalogue_due and not self.state.open:
-            self._catalogue_due = False
-            self._update_catalogue()
+        """Looks whether the agent has written; a mirror that cannot be read counts as absent."""
+        try:
+            if self._parts.mirror.poll():
+                self._catalogue_due = True
+                self._parts.teller.observe()
+                self._troubled = self._find_troubled()
+                self._uplink.read(self._parts.mirror.reader)
+            if self._catalogue_due and not self.state.open:
+                self._catalogue_due = False
+                self._update_catalogue()
+            self._trouble = ""
+        except LastmileError as error:
+            if error.code != self._trouble:
+                log.warning("the mirror cannot be used: %s (%s)", error, error.code)
+            self._trouble = error.code
+            self._parts.mirror.close()
+            self._uplink.read(None)
 
     def _update_catalogue(self) -> None:
         reader = self._parts.mirror.reader

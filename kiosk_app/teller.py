@@ -45,8 +45,8 @@ LEASE_KID: Final = "core"
 PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 NO_LEASE: Final = "no-lease"
 REASONS: Final = (
-    NO_LEASE, "lease-forged", "lease-other-customer", "lease-other-kiosk", "lease-expired",
-    "lease-spent",
+    NO_LEASE, "lease-forged", "lease-other-customer", "lease-other-kiosk", "wrong-block",
+    "lease-expired", "lease-spent",
 )  # fmt: skip
 """From the least to the most telling: with several leases, the agent is told the last of these."""
 
@@ -96,6 +96,7 @@ class Site:
         village: Name of the place, for receipts.
         lookup_key: Key of the HMAC that stands for an ID number.
         core_public: Verifies leases.
+        pad: Id of our PIN pad; a lease for another one cannot be used here.
         pad_public: Verifies the pad's answers here too; empty leaves that to the core.
     """
 
@@ -103,6 +104,7 @@ class Site:
     village: str
     lookup_key: bytes
     core_public: bytes
+    pad: str = ""
     pad_public: bytes = b""
 
 
@@ -251,6 +253,8 @@ class Teller:
             raise RefusalError("lease-other-customer")
         if lease.kiosk != self.site.kiosk:
             raise RefusalError("lease-other-kiosk")
+        if self.site.pad and lease.pad != self.site.pad:
+            raise RefusalError("wrong-block")
         if self.now_us() > lease.expires_us:
             raise RefusalError("lease-expired")
         spends = self.till.spends(lease=lease.lease)

@@ -80,6 +80,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="counter", daemon=True)
         self._failure: BaseException | None = None
         self._last: Views | None = None
+        self._trouble = ""
         self.dropped = 0
 
     # ------------------------------------------------------------ from any thread
@@ -150,8 +151,11 @@ class Worker:
                 return
             try:
                 self._serve(desk, item)
+                self._trouble = ""
             except LastmileError as error:
-                log.warning("the counter cannot go on with this: %s (%s)", error, error.code)
+                if error.code != self._trouble:
+                    log.warning("the counter cannot go on with this: %s (%s)", error, error.code)
+                self._trouble = error.code
                 desk.abandon()
 
     def _serve(self, desk: Desk, item: Intent | Completion | None) -> None:

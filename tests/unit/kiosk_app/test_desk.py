@@ -291,6 +291,22 @@ def test_more_than_five_services_come_in_pages(village: Village) -> None:
     assert [choice.id for choice in village.desk.views().operator.choices] == first
 
 
+def test_a_mirror_of_damaged_values_counts_as_absent_and_the_counter_stands(
+    village: Village,
+) -> None:
+    statement = "UPDATE mirror_items SET value = x'ff' WHERE scope = 'customers'"
+    village.bank.store.execute(statement)
+    village.begin()
+    assert village.step in ("idle", "sorry")
+    village.bank.store.execute("UPDATE mirror_items SET value = x'ff'")
+    village.desk.tick()
+    village.cut()
+    village.open()
+    assert len(village.desk.views().operator.choices) == 2
+    village.withdraw(50_000)
+    assert village.facts() == []
+
+
 def test_intents_that_make_no_sense_change_nothing(village: Village) -> None:
     before = village.desk.views()
     intents: list[dict[str, object]] = [

@@ -55,6 +55,7 @@ def test_what_a_lease_allows_is_the_least_of_four(village: Village) -> None:
         ({"account": "customer:somebody-else"}, "lease-other-customer"),
         ({"customer": "somebody-else"}, "lease-other-customer"),
         ({"customer": "else", "account": "customer:else"}, "no-lease"),
+        ({"pad": "pad-0002"}, "wrong-block"),
         ({"expires_us": 1}, "lease-expired"),
         ({"amount_fen": 0}, "lease-spent"),
         ({"count": 0}, "lease-spent"),

@@ -7,6 +7,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from edge.config import load_config, write_config
@@ -159,6 +160,14 @@ def test_a_key_of_another_device_is_refused(installed: Village) -> None:
     with pytest.raises(LocalError) as refused:
         build_counter(configured(installed), SystemClock())
     assert refused.value.code == "kiosk-identity"
+
+
+def test_another_pin_pad_than_the_configured_one_is_refused(installed: Village) -> None:
+    config = configured(installed)
+    other = msgspec.structs.replace(config.devices, pad="pad-0002")
+    with pytest.raises(LocalError) as refused:
+        build_counter(msgspec.structs.replace(config, devices=other), SystemClock())
+    assert refused.value.code == "kiosk-pad"
 
 
 @pytest.mark.parametrize("content", [None, "xyz", "00" * 31, "00" * 5_000])

@@ -207,6 +207,7 @@ class Village:
             "新立村",
             self.bank.lookup_key,
             self.bank.core.public_bytes,
+            PAD,
             self.pad.public_bytes,
         )
         self.teller = Teller(
