@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Self
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ class Peer:
         self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self._answers: queue.Queue[Any] = queue.Queue()
         self._place = place
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name)
         self._client.tls_set_context(_context(ca, identity))
         self._client.on_connect = lambda *event: self._answers.put(event[3])
         self._client.on_disconnect = lambda *event: self._answers.put(None)
