@@ -134,7 +134,7 @@ def await_lake(town: Town) -> dict[str, Any]:
 
     def flushed() -> bool:
         found.update(town.report()["telemetry"])
-        return found["unflushed"] == 0 and found["waiting"] == 0
+        return bool(found["unflushed"] == 0 and found["waiting"] == 0)
 
     town.world.wait_until("every batch is in the lake", flushed, FLUSH_S_MAX)
     return found

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.catalogue import signal
 from edge.codec import deflate, encode
@@ -111,7 +112,7 @@ class Forger:
         self.signer = FileIdentity.load(folder / "keys" / "identity.pem")
         public = (folder / "core" / "hpke.pub").read_text(encoding="ascii")
         self.backend_public = bytes.fromhex(public)
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="forger")
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="forger")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(folder / "core" / "ca.pem")
         certificate = folder / "core" / "certificate.pem"

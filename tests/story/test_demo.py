@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.story.stage import workers_in
+from tests.story.world import pause
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 KEYS = ["demo", "frames", "samples", "bytes_per_sample", "events", "grade", "score", "reasons_sum"]
 KEYS += ["entries", "lost", "double", "ledger_sum"]
-FIRST_STEPS = 4
 
 
 def check(played: Performance, frames_min: int) -> None:
@@ -65,8 +65,12 @@ def test_it_plays_a_recorded_drive(demo: Demo, real_data: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_ctrl_c_in_the_middle_leaves_nothing(demo: Demo, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [(signal.SIGINT, 4), (signal.SIGTERM, 1)],
+    ids=["Ctrl-C-while-driving", "SIGTERM-while-founding"],
+)
+def test_ctrl_c_in_the_middle_leaves_nothing(demo: Demo, number: signal.Signals, step: int) -> None:
     playing = subprocess.Popen(
         demo.command(),
         env=demo.environment(),
@@ -77,9 +81,10 @@ def test_ctrl_c_in_the_middle_leaves_nothing(demo: Demo, number: signal.Signals)
     assert playing.stdout is not None
     with playing.stdout as said:
         for line in said:
-            if line.startswith(f"{FIRST_STEPS}/"):
+            if line.startswith(f"{step}/"):
                 break
-        assert workers_in(demo.temporary)
+        while not workers_in(demo.temporary):
+            pause()
         playing.send_signal(number)
         said.read()
     assert playing.wait(30) == 130

@@ -216,10 +216,18 @@ class Town:
         kind = self.found()
         self.provision_both(*screens)
         _together(
-            lambda: (self.open_account("3000"), self.grant_lease("1000", "500")),
-            lambda: (self.fund_drawer("5000"), self.publish_catalogue()),
+            lambda: self._welcome("3000"),
+            lambda: self._equip("5000"),
         )
         return kind
+
+    def _welcome(self, opening: str) -> None:
+        self.open_account(opening)
+        self.grant_lease("1000", "500")
+
+    def _equip(self, amount: str) -> None:
+        self.fund_drawer(amount)
+        self.publish_catalogue()
 
     # ------------------------------------------------------------ looking on
     def listen(self) -> Transcript:

@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import DeviceFault
 
@@ -46,7 +47,7 @@ class Transcript:
             DeviceFault: The broker did not grant it in time.
         """
         granted = threading.Event()
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_verify_locations(self._ca)
@@ -90,7 +91,7 @@ class Transcript:
 
     def _note(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         with self._guard:
-            self.messages.append((message.topic, message.payload))
+            self.messages.append((message.topic, bytes(message.payload)))
 
 
 def files_holding(folder: Path, marker: bytes) -> list[Path]:

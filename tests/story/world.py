@@ -20,7 +20,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import DeviceFault, LocalError
 
@@ -198,7 +198,7 @@ class World:
             if code not in (None, 0):
                 raise DeviceFault(f"{name} ended with {code}:\n{self.tail(name)}", "story-ended")
 
-    def _kill_group(self, process: subprocess.Popen[bytes]) -> None:
+    def _kill_group(self, process: subprocess.Popen[Any]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(GRACE_S)
