@@ -300,7 +300,7 @@ class Play:
 
 
 @given(ACTIONS, st.none() | st.integers(6, 10))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_nonce_is_used_twice_and_the_core_takes_everything_whatever_is_rolled_back(
     tmp_path_factory: pytest.TempPathFactory, actions: list[str], messages_max: int | None
 ) -> None:

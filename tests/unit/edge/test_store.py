@@ -17,7 +17,7 @@ from edge.store import Store, _prepare, create_tables, open_reader, open_store
 from tests.unit.edge.writer_child import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlite_utils import Database
 
@@ -126,7 +126,11 @@ def test_a_migration_that_fails_leaves_the_file_openable(tmp_path: Path) -> None
 def test_a_file_of_garbage_is_refused_and_left_as_it_is(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.write_bytes(content)
-    for act in (lambda: open_store(path, [MIGRATIONS]), lambda: open_reader(path)):
+    acts: list[Callable[[], Store]] = [
+        lambda: open_store(path, [MIGRATIONS]),
+        lambda: open_reader(path),
+    ]
+    for act in acts:
         with pytest.raises(DeviceFault) as refusal:
             act()
         assert refusal.value.code == "store-damaged"
