@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,9 +31,13 @@ from kiosk_app.flow import (
     Wiped,
     advance,
 )
+from kiosk_app.service_checks import read_service
 from kiosk_app.view import Board, StatusView, draw, private_values
 from kiosk_app.words import CODES
 from tests.unit.kiosk_app.village import service
+
+if TYPE_CHECKING:
+    from kiosk_app.service import Service
 
 WITHDRAWAL, BALANCE = service("cash_withdrawal"), service("balance")
 COUNTER = {"village": "新立村", "kiosk": "kiosk-0001", "tries_left": None}
@@ -274,6 +279,55 @@ def test_a_step_of_limited_time_goes_on_by_itself() -> None:
     run.now_us = 60 * SECOND_US
     run.feed(Tick())
     assert not run.open()
+
+
+# ------------------------------------------------------------------ a document of our own
+def own_service() -> Service:
+    """The agent types a telephone number, then chooses; no code knows of it."""
+    text = {"zh": "一", "en": "one"}
+    panel = {"title": text}
+    field = {"name": "phone", "kind": "digits", "minimum": 3, "maximum": 11}
+    tree = {
+        "id": "phone", "version": 1, "title": text, "detail": text, "devices": [],
+        "offline": "mirror", "first": "type",
+        "facts": {"phone": {"kind": "text", "private": False}},
+        "steps": {
+            "type": {
+                "operator": {**panel, "input": field}, "customer": panel,
+                "rules": [
+                    {"must": "len(phone) == 11", "say": {"zh": "十一位", "en": "Eleven"}},
+                    {"must": "phone > 1", "say": {"zh": "不可比", "en": "Unlike"}},
+                ],
+                "next": {"entered": "pick"},
+            },
+            "pick": {
+                "operator": {**panel, "choices": [{"id": "yes", "text": text}]},
+                "customer": panel, "next": {"yes": "end"},
+            },
+        },
+    }  # fmt: skip
+    return read_service(json.dumps(tree).encode())
+
+
+@pytest.mark.parametrize("value", ["12", "1" * 12, "१२३४५६७८९०१", "12a", 12345678901, None, ""])
+def test_what_is_no_number_of_figures_is_refused(value: object) -> None:
+    run = Run(service=own_service())
+    run.feed(Opened(run.service, COUNTER))
+    run.feed(Entered("operator", "phone", value))
+    assert run.state.notice is CODES["input"]
+
+
+@pytest.mark.parametrize(("figures", "said"), [("123", "Eleven"), ("13800000000", "Unlike")])
+def test_a_rule_that_is_broken_or_cannot_be_judged_is_told_to_who_typed(
+    figures: str, said: str
+) -> None:
+    run = Run(service=own_service())
+    run.feed(Opened(run.service, COUNTER))
+    run.feed(Entered("operator", "phone", figures))
+    assert run.state.step == "type"
+    assert run.state.notice is not None
+    assert run.state.notice.operator.en == said
+    assert run.state.notice.customer.en != said
 
 
 # ------------------------------------------------------------------ any chain of events

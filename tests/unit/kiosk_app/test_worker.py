@@ -17,13 +17,15 @@ from hardware.drivers.clock import SystemClock
 from hardware.sim.cards import place_card, type_pin
 from kiosk_app.__main__ import build_counter, main
 from kiosk_app.config import KioskConfig
-from kiosk_app.worker import QUEUE_MAX, Worker
+from kiosk_app.desk import Desk, Hands
+from kiosk_app.worker import QUEUE_MAX, OpenDesk, Worker
 from tests.unit.kiosk_app.village import KIOSK, PAD, build_village, document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from kiosk_app.desk import Intent
     from kiosk_app.view import Views
     from tests.unit.kiosk_app.village import Village
 
@@ -152,6 +154,44 @@ def test_a_hammered_screen_is_dropped_and_counted() -> None:
     for _ in range(QUEUE_MAX + 7):
         worker.submit({"type": "dance"})
     assert worker.dropped == 7
+
+
+def test_a_session_that_cannot_go_on_is_wiped_with_a_sentence_and_the_counter_stands(
+    village: Village,
+) -> None:
+    def open_desk(hands: Hands) -> OpenDesk:
+        return OpenDesk(Desk(village.desk._parts, hands), lambda: None)
+
+    # The ID reader was configured, but nothing of the kind is there to take orders.
+    worker = Worker(open_desk, {})
+    screens = Screens(worker)
+    worker.start()
+    worker.submit({"type": "choose", "side": "operator", "choice": "balance"})
+    views = screens.until(lambda now: "业务文件有误" in now.operator.notice)
+    assert not views.session_open
+    assert len(views.operator.choices) == 2
+    worker.stop()
+    assert worker.failure is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_ends_the_worker_loudly_and_closes_the_store(village: Village) -> None:
+    class Broken(Desk):
+        def handle(self, intent: Intent) -> None:
+            raise AssertionError(f"a bug in {intent}")
+
+    closed, ended = threading.Event(), threading.Event()
+
+    def open_desk(hands: Hands) -> OpenDesk:
+        return OpenDesk(Broken(village.desk._parts, hands), closed.set)
+
+    worker = Worker(open_desk, village.devices, ended.set)
+    worker.start()
+    worker.submit({"type": "dance"})
+    assert ended.wait(WAIT_S)
+    assert closed.is_set()
+    worker.stop()
+    assert isinstance(worker.failure, AssertionError)
 
 
 def test_a_key_of_another_device_is_refused(installed: Village) -> None:
