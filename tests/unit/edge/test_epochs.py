@@ -15,7 +15,7 @@ from edge import epochs
 from edge.codec import decode
 from edge.epochs import EPOCH_US_MAX
 from edge.errors import DeviceFault, LocalError, PeerError
-from edge.keys import ratchet, unwrap_chain_key
+from edge.keys import hpke_open, ratchet, unwrap_chain_key
 from edge.outbox import PRIORITY_RAW, OutboxLimits
 from edge.seal import nonce_of, open_encrypt0, read_encrypt0, read_sign1, seal_encrypt0
 from edge.suites import AEADS
@@ -137,6 +137,18 @@ def test_a_closed_epoch_is_evidence_of_every_batch(desk: Desk, box: Running) -> 
         5,
         {"type": "consent", "subject": "driver-1", "device": DEVICE, "epoch": 1, "seq": 5},
     )
+
+
+def test_a_private_statement_is_read_by_the_core_alone(desk: Desk, box: Running) -> None:
+    box.stream.state_privately("consent", {"subject": "driver-1"})
+    core = CoreSide(desk)
+    box.send(core)
+    (_, _, record) = records(box)[1]
+    assert set(record) == {"type", "sealed", "device", "epoch", "seq"}
+    assert b"driver-1" not in box.outbox.due(9)[1].payload
+    opened = hpke_open(desk.hpke, record["sealed"], epochs.PRIVATE_INFO)
+    assert decode(opened) == {"subject": "driver-1"}
+    assert dict(core.verdicts) == {"new": 2}
 
 
 def test_closing_twice_or_before_a_start_says_nothing_twice(box: Running) -> None:
