@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from edge.errors import LastmileError, LocalError
+from hardware.drivers.broker import KINDS
 from tests.gui.pilot import PilotError
 from tests.story.drive import Source, check_source
 from tests.story.figures import Surprise
@@ -33,28 +34,32 @@ OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 SIM_S = 600
 
 
+DESCRIPTION = """\
+Plays both flows on this machine, with the real programs, in about half a minute.
+A bus drives; the core grades its driver with reasons. A villager withdraws cash
+without any network; afterwards the core posts it, and the books add up."""
+EPILOG = """\
+what you see: eight numbered steps with their figures. The last line is JSON:
+  demo ok|failed; frames, samples, events: of the drive, as stored at the core;
+  bytes_per_sample: sealed; score = reasons_sum: base and points of every reason;
+  entries: of the kiosk's journal; lost, double, ledger_sum: must be 0.
+Without a display, OUT holds a picture of both screens for every step.
+
+examples:
+  python3 dev.py demo                       a simulated drive of ten minutes
+  python3 dev.py demo --log drive.log       a recorded one: candump, ASC, BLF or MF4
+  python3 dev.py demo --log bus.log --dbc bus.dbc
+  python3 dev.py demo --language en --stay  look around until Ctrl-C
+
+exit codes: 0 ok, 1 a figure was not as expected, 2 wrong usage, 130 Ctrl-C"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="dev.py demo",
-        description=(
-            "Plays both flows on this machine, with the real programs, in about half a minute.\n"
-            "A bus drives; the core grades its driver with reasons. A villager withdraws cash\n"
-            "without any network; afterwards the core posts it, and the books add up."
-        ),
-        epilog=(
-            "what you see: eight numbered steps with their figures. The last line is JSON:\n"
-            "  demo ok|failed; frames, samples, events: of the drive, as stored at the core;\n"
-            "  bytes_per_sample: sealed; score = reasons_sum: base and points of every reason;\n"
-            "  entries: of the kiosk's journal; lost, double, ledger_sum: must be 0.\n"
-            "Without a display, OUT holds a picture of both screens for every step.\n\n"
-            "examples:\n"
-            "  python3 dev.py demo                       a simulated drive of ten minutes\n"
-            "  python3 dev.py demo --log drive.log       a recorded one: candump, ASC, BLF or MF4\n"
-            "  python3 dev.py demo --log bus.log --dbc bus.dbc\n"
-            "  python3 dev.py demo --language en --stay  look around until Ctrl-C\n\n"
-            "exit codes: 0 ok, 1 a figure was not as expected, 2 wrong usage, 130 Ctrl-C"
-        ),
+        description=DESCRIPTION,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--log", type=Path, metavar="FILE", help="recorded drive to play")
@@ -66,15 +71,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stay", action="store_true", help="keep everything running until Ctrl-C")
     parser.add_argument(
-        "--out", type=Path, default=Path("out/demo"), metavar="DIR", help="pictures; %(default)s"
+        "--out",
+        type=Path,
+        default=Path("out/demo"),
+        metavar="DIR",
+        help="folder for the pictures (default: %(default)s)",
     )
     parser.add_argument(
         "--keep", action="store_true", help="keep the temporary folder and say where it is"
     )
     parser.add_argument(
-        "--broker", choices=("auto", "mosquitto", "amqtt"), default="auto",
-        help="default: Mosquitto if installed",
-    )  # fmt: skip
+        "--broker",
+        choices=KINDS,
+        default="auto",
+        help="default: Mosquitto if installed, else amqtt",
+    )
     return parser
 
 
@@ -84,11 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     source = Source(arguments.log, tuple(arguments.dbc), SIM_S)
-    wishes = Wishes(source, arguments.language, arguments.out, arguments.broker, arguments.stay)
+    wishes = Wishes(source, arguments.language, arguments.out, arguments.broker)
     try:
         check_source(source)
-        with Stage(keep=arguments.keep) as stage:
-            figures = Play(stage.world, wishes).run()
+        with (
+            Stage(keep=arguments.keep) as stage,
+            Play(stage.world, wishes).performed() as (figures, stay),
+        ):
+            line = json.dumps({"demo": "ok", **figures})
+            if arguments.stay:
+                print(line, flush=True)
+                stay()
     except KeyboardInterrupt:
         print("\ndev.py demo: interrupted; everything is ended and removed.", file=sys.stderr)
         return INTERRUPTED
@@ -99,7 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\n{error}", flush=True)
         print(json.dumps({"demo": "failed", "why": str(error).splitlines()[0]}))
         return FAILED
-    print(json.dumps({"demo": "ok", **figures}))
+    if not arguments.stay:
+        print(line)
     return OK
 
 

@@ -5,6 +5,8 @@ Place in the flow: demo → **play** → town, drive, counter → figures.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from tests.story.privacy import check_privacy
 from tests.story.town import AGENT, KIOSK, Town
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.story.drive import Source
@@ -38,14 +41,12 @@ class Wishes:
         language: Of screens, slips, reasons and narration; None for Chinese screens and an
             English narration.
         out: Folder for pictures when there is no display.
-        stay: Keep everything running at the end.
     """
 
     source: Source
     language: str | None
     out: Path
     broker: str
-    stay: bool
 
 
 @dataclass(slots=True)
@@ -56,8 +57,9 @@ class Play:
     wishes: Wishes
     _seen: dict[str, Any] = field(default_factory=dict)
 
-    def run(self) -> dict[str, Any]:
-        """Plays all steps and returns the figures.
+    @contextlib.contextmanager
+    def performed(self) -> Iterator[tuple[dict[str, Any], Callable[[], None]]]:
+        """Plays all steps and yields the figures, and what keeps the windows alive until closed.
 
         Raises:
             Surprise: A figure is not as expected.
@@ -79,11 +81,9 @@ class Play:
                 self._post(town, tell, counter)
                 figures = self._report(town, tell)
                 check_privacy(town, transcript, tell)
-                if wishes.stay:
-                    self._stay(town, tell, counter)
+                yield figures, lambda: self._stay(town, counter)
             finally:
                 counter.close()
-        return figures
 
     @property
     def _language(self) -> str:
@@ -224,11 +224,17 @@ class Play:
         )
         return figures
 
-    def _stay(self, town: Town, tell: Narrator, counter: Counter) -> None:
-        tell.say(
-            f"保持运行：{town.url}，配置 {town.core_config}；Ctrl-C 结束",
-            f"it stays: {town.url}, configuration {town.core_config}; Ctrl-C or closing ends it",
-        )
+    def _stay(self, town: Town, counter: Counter) -> None:
+        """Says where everything is, on standard error: the last line of output was said."""
+        for name, place in (
+            ("core", f"{town.url}  {town.core_config}"),
+            ("broker", f"127.0.0.1:{town.broker_port}"),
+            ("box", town.gateway_config),
+            ("kiosk", town.kiosk_config),
+            ("logs", self.world.directory / "logs"),
+        ):
+            print(f"{name:<8}{place}", file=sys.stderr)
+        print("It stays until Ctrl-C, or until both windows are closed.", file=sys.stderr)
         while counter.stands():
             self.world.raise_if_failed()
 
