@@ -1,6 +1,9 @@
-"""core.toml: what the operator decides. Paths are relative to the file.
+"""core.toml: what the operator decides.
 
 Place in the flow: core.toml → **config** → `__main__`, api.
+
+* A path is relative to the file; an unknown key is an error.
+* What is not there has a default that suits one machine.
 """
 
 from __future__ import annotations

@@ -99,6 +99,7 @@ class Withdrawal:
     kiosk: str
     amount_fen: int
     wall_us: int
+    pin_answer: bytes
 
 
 def make_pin_verifier(pin: str, salt: bytes) -> dict[str, Any]:

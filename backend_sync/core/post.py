@@ -163,7 +163,9 @@ def read_withdrawal(queued: Queued) -> Withdrawal | None:
     if not isinstance(fen, int) or isinstance(fen, bool) or not 0 < fen <= AMOUNT_FEN_MAX:
         return None
     lease, account, customer = (each if _is_id(each) else "" for each in texts)
-    return Withdrawal(lease, account, customer, queued.device, fen, entry["wall_us"])
+    answer = body.get("pin_answer")
+    answer = answer if isinstance(answer, bytes) else b""
+    return Withdrawal(lease, account, customer, queued.device, fen, entry["wall_us"], answer)
 
 
 def _is_id(value: object) -> bool:
@@ -200,11 +202,11 @@ def _plan_other(queued: Queued) -> Plan:
 
 def _judge_pin(queued: Queued, claim: Withdrawal) -> str:
     """The pad's own signature says that the customer's PIN was right, for this very lease."""
-    answer = decode_entry(queued.entry)["body"].get("pin_answer")
-    if queued.pad is None or queued.pad_key is None or not isinstance(answer, bytes):
+    if queued.pad is None or queued.pad_key is None:
         return "pin-answer"
+    verify = verifier(queued.pad_key)
     try:
-        said = open_evidence(answer, verifier(queued.pad_key), PIN_ANSWER_TOPIC, queued.pad)
+        said = open_evidence(claim.pin_answer, verify, PIN_ANSWER_TOPIC, queued.pad)
     except PeerError:
         return "pin-answer"
     good = said.get("ok") is True and said.get("lease") == claim.lease

@@ -254,7 +254,6 @@ def _finish(
     opened: _Opened,
     files: Sequence[tuple[str, str, str, int, bytes]],
 ) -> None:
-    place = " WHERE device = %s AND epoch = %s AND seq = %s"
     with connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO telemetry_files (flush, path, kind, day, rows, sha256)"
@@ -262,11 +261,13 @@ def _finish(
             [(number, *file) for file in files],
         )
         cursor.executemany(
-            f"UPDATE telemetry_messages SET frames = %s, samples = %s, events = %s{place}",  # noqa: S608
+            "UPDATE telemetry_messages SET frames = %s, samples = %s, events = %s"
+            " WHERE device = %s AND epoch = %s AND seq = %s",
             opened.counts,
         )
         cursor.executemany(
-            f"UPDATE telemetry_messages SET quarantine = %s{place}",  # noqa: S608 - constants
+            "UPDATE telemetry_messages SET quarantine = %s"
+            " WHERE device = %s AND epoch = %s AND seq = %s",
             opened.quarantined,
         )
         cursor.execute("UPDATE telemetry_flushes SET done = true WHERE flush = %s", (number,))

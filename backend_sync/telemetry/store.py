@@ -154,25 +154,32 @@ def _lock(connection: psycopg.Connection[Any], claims: Sequence[Claim]) -> None:
     )
 
 
+READ_STREAMS: Final = """
+    SELECT s.* FROM telemetry_streams s
+    JOIN unnest(%s::text[], %s::bigint[]) AS w (device, epoch) USING (device, epoch)"""
+
+READ_WAITING: Final = """
+    SELECT m.device, m.epoch, m.seq, m.message FROM telemetry_messages m
+    JOIN unnest(%s::text[], %s::bigint[]) AS w (device, epoch) USING (device, epoch)
+    JOIN telemetry_streams s USING (device, epoch)
+    WHERE m.seq = 0 OR m.seq > s.seq"""
+
+READ_GAPS: Final = """
+    SELECT g.device, g.epoch, g.first, g.last, g.head FROM telemetry_gaps g
+    JOIN unnest(%s::text[], %s::bigint[]) AS w (device, epoch) USING (device, epoch)"""
+
+
 def _load(connection: psycopg.Connection[Any], claims: Sequence[Claim]) -> dict[StreamKey, Stream]:
     """Loads every stream that a claim names: state, start, what waits, digests of the claimed."""
     streams = {(c.device, c.epoch): Stream(c.device, c.epoch) for c in claims}
     devices = [device for device, _ in streams]
     epochs = [epoch for _, epoch in streams]
-    wanted = "JOIN unnest(%s::text[], %s::bigint[]) AS w (device, epoch) USING (device, epoch)"
     with connection.cursor(row_factory=dict_row) as cursor:
-        for row in cursor.execute(f"SELECT * FROM telemetry_streams {wanted}", (devices, epochs)):  # noqa: S608 - constants
+        for row in cursor.execute(READ_STREAMS, (devices, epochs)):
             _restore(streams[row["device"], row["epoch"]], row)
-        waiting = f"{wanted} JOIN telemetry_streams s USING (device, epoch) WHERE m.seq = 0"
-        for row in cursor.execute(
-            f"SELECT m.* FROM telemetry_messages m {waiting} OR m.seq > s.seq",  # noqa: S608
-            (devices, epochs),
-        ):
+        for row in cursor.execute(READ_WAITING, (devices, epochs)):
             _restore_message(streams[row["device"], row["epoch"]], row)
-        for row in cursor.execute(
-            f"SELECT device, epoch, first, last, head FROM telemetry_gaps {wanted}",  # noqa: S608 - constants
-            (devices, epochs),
-        ):
+        for row in cursor.execute(READ_GAPS, (devices, epochs)):
             gap = Gap(row["first"], row["last"], row["head"])
             stream = streams[row["device"], row["epoch"]]
             stream.gaps += [gap] if gap.last > stream.seq else []

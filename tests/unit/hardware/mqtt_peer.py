@@ -27,7 +27,7 @@ class Peer:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name)
         self._client.tls_set_context(_context(ca, identity))
         self._client.on_connect = lambda *event: self._answers.put(event[3])
-        self._client.on_disconnect = lambda *event: self._answers.put(None)
+        self._client.on_disconnect = lambda *_event: self._answers.put(None)
         self._client.on_subscribe = lambda *event: self._answers.put(event[3][0])
         self._client.on_publish = lambda *event: self._answers.put(event[3])
         self._client.on_message = lambda *event: self.messages.put(

@@ -60,7 +60,6 @@ def settings(
     pki: Pki,
     core: Core,
     dsn: str,
-    connection: psycopg.Connection[Any],
     tmp_path: Path,
 ) -> TelemetrySettings:
     certificate, key = pki.issue("core")
