@@ -147,7 +147,12 @@ def _write_head(out: bytearray, major: int, argument: int) -> None:
 
 
 # ------------------------------------------------------------------ decode
-def decode(data: bytes, *, items_max: int = ITEMS_MAX, depth_max: int = DEPTH_MAX) -> "Any":  # noqa: ANN401 - outside data, the caller checks it
+def decode(
+    data: bytes,
+    *,
+    items_max: int = ITEMS_MAX,
+    depth_max: int = DEPTH_MAX,
+) -> "Any":  # noqa: ANN401 - outside data, the caller checks it
     """Decodes exactly one value that fills `data`.
 
     Args:

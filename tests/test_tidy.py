@@ -310,7 +310,7 @@ def beyond_micropython(root: Path) -> Iterator[str]:
         path = root / name
         if not path.exists():
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = _Running().visit(ast.parse(path.read_text(encoding="utf-8")))
         for imported in sorted({full.split(".")[0] for full in imported_names(tree)}):
             if imported not in MICROPYTHON_MODULES:
                 yield f"{name} imports {imported}"
@@ -318,6 +318,14 @@ def beyond_micropython(root: Path) -> Iterator[str]:
             lacking = _lacking(node)
             if lacking:
                 yield f"{name}:{getattr(node, 'lineno', 0)} uses {lacking}"
+
+
+class _Running(ast.NodeTransformer):
+    """Leaves out what only a type checker reads: `if TYPE_CHECKING:`, false at run time."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        guard = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if guard else self.generic_visit(node)
 
 
 def _lacking(node: ast.AST) -> str:
@@ -411,3 +419,10 @@ def test_a_module_started_by_its_name_is_alive(tmp_path: Path) -> None:
     (tmp_path / "edge" / "a.py").write_text(HEAD)
     (tmp_path / "edge" / "__main__.py").write_text('START = ["-m", "edge.a"]\n')
     assert not list(dead_modules(tmp_path))
+
+
+def test_what_only_a_type_checker_reads_may_be_beyond_micropython(tmp_path: Path) -> None:
+    (tmp_path / "edge").mkdir()
+    guarded = "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any\n"
+    (tmp_path / "edge" / "codec.py").write_text(guarded)
+    assert not list(beyond_micropython(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import typing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 
 from edge.config import FILE_BYTES_MAX, convert, load_config, read_toml, write_config
 from edge.errors import DeviceFault, LocalError
+from tests.test_docs import config_structs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,3 +127,23 @@ def test_a_place_that_cannot_be_written_is_a_fault_of_the_device(tmp_path: Path)
     with pytest.raises(DeviceFault) as fault:
         write_config(tmp_path / "file" / "a.toml", {})
     assert fault.value.code == "config-write"
+
+
+@pytest.mark.parametrize("name", dict(config_structs()))
+def test_the_settings_of_every_program_refuse_an_unknown_key(name: str, tmp_path: Path) -> None:
+    struct = dict(config_structs())[name]
+    with pytest.raises(LocalError) as refusal:
+        convert({"no_such_key": 1}, struct, tmp_path / "a.toml")
+    assert refusal.value.code == "config-key"
+    for table in struct.__struct_fields__:
+        with pytest.raises(LocalError):
+            convert({table: {"no_such_key": 1}}, struct, tmp_path / "a.toml")
+    assert all(each.__struct_config__.forbid_unknown_fields for each in nested(struct))
+
+
+def nested(struct: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """The struct and every table below it."""
+    hints = typing.get_type_hints(struct).values()
+    tables = [each for hint in hints for each in (hint, *typing.get_args(hint))]
+    below = [each for each in tables if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    return [struct, *(deeper for each in below for deeper in nested(each))]

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
 TOPIC = "lastmile/v1/org/box-1/up"
 RECORD = {"type": "consent", "device": "box-1", "withdrawn": False}
 
@@ -120,14 +122,14 @@ def test_a_folder_that_cannot_be_written_is_a_fault_of_the_device(tmp_path: Path
     assert exists.value.code == "key-exists"
 
 
-def pem(key: object, password: bytes | None = None) -> bytes:
+def pem(key: PrivateKeyTypes, password: bytes | None = None) -> bytes:
     lock = (
         serialization.BestAvailableEncryption(password)
         if password
         else serialization.NoEncryption()
     )
     form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, lock)  # type: ignore[attr-defined,no-any-return]
+    return key.private_bytes(serialization.Encoding.PEM, form, lock)
 
 
 def foreign_keys() -> dict[str, bytes]:
