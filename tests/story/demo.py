@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from edge.errors import LastmileError, LocalError
 from hardware.drivers.broker import KINDS
 from tests.gui.pilot import PilotError
-from tests.story.drive import Source, check_source
+from tests.story.drive import Source, preview
 from tests.story.figures import Surprise
 from tests.story.narrator import LANGUAGES
 from tests.story.play import Play, Wishes
@@ -95,9 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     source = Source(arguments.log, tuple(arguments.dbc), SIM_S)
-    wishes = Wishes(source, arguments.language, arguments.out, arguments.broker)
     try:
-        check_source(source)
+        look = preview(source)
+        wishes = Wishes(source, look, arguments.language, arguments.out, arguments.broker)
         with (
             Stage(keep=arguments.keep) as stage,
             Play(stage.world, wishes).performed() as (figures, stay),

@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge.config import read_toml, write_config
 from edge.errors import DeviceFault, LocalError
 from hardware.drivers.can_log import LogSource
 from tests.story.figures import expect, last_json
@@ -20,11 +21,11 @@ from tests.story.town import GATEWAY
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.dbc import load_dbc
 from vehicle_gateway.decode import Decoder
-from vehicle_gateway.profile import load_profile
+from vehicle_gateway.profile import DEFAULT, load_profile, profile_names
 from vehicle_gateway.replay import replay
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tests.story.narrator import Narrator
@@ -64,42 +65,69 @@ class Source:
         return self.log.name if self.log else "simulator"
 
 
-def check_source(source: Source) -> int | None:
-    """Reads a recording once and loads the DBC files; returns its frames, None for the simulator.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a source holds, found out without box, broker or core.
+
+    Attributes:
+        profile: Name of the vehicle profile that reads most of it.
+        figures: `frames`, `samples` and `events`; empty for the simulator.
+    """
+
+    profile: str
+    figures: Mapping[str, int]
+
+
+def preview(source: Source) -> Preview:
+    """Reads a recording by every profile that the DBC files allow, the usual one first.
 
     Raises:
-        LocalError: One cannot be read, or the recording ends in the middle.
+        LocalError: A file cannot be read, the recording ends in the middle, or nothing in it is
+            known to any profile.
     """
     for path in source.dbcs:
         load_dbc(path)
     if source.log is None:
-        return None
-    log = LogSource(source.log)
+        return Preview(DEFAULT, {})
+    names = [DEFAULT, *(name for name in profile_names() if name != DEFAULT)]
+    frames = 0
+    for name in names:
+        figures = _replay(source.log, source.dbcs, name)
+        frames = max(frames, figures["frames"])
+        if figures["samples"]:
+            return Preview(name, figures)
+    raise LocalError(
+        f"The log {source.log} has {frames:,} frames and none that a vehicle profile "
+        f"({', '.join(names)}) knows; bring the DBC of this vehicle by --dbc.",
+        "log-unknown",
+    )
+
+
+def _replay(log: Path, dbcs: Sequence[Path], profile: str) -> dict[str, int]:
     try:
-        frames = sum(len(chunk.ids) for chunk in log.chunks())
+        decoder = Decoder(load_profile(profile), dbcs)
+    except LocalError:
+        if profile == DEFAULT:
+            raise
+        return {"frames": 0, "samples": 0, "events": 0}  # it needs a DBC that was not given
+    try:
+        found = replay(LogSource(log), decoder, default_campaign())
     except DeviceFault as error:
         raise LocalError(str(error), error.code) from error
-    cut = sorted(CUT & set(log.skipped))
-    if cut or not frames:
+    if CUT & set(found["skipped"]):
         raise LocalError(
-            f"The log {source.log} ends in the middle of a frame ({', '.join(cut)}) after "
-            f"{frames:,} whole ones; copy it again from the logger.",
+            f"The log {log} ends in the middle of a frame, after {found['frames']:,} whole ones; "
+            "copy it again from the logger.",
             "log-cut",
         )
-    return frames
+    return {**{name: found[name] for name in ("frames", "samples")}, "events": len(found["events"])}
 
 
-def expected_figures(source: Source) -> dict[str, int]:
-    """Returns `frames`, `samples` and `events` of a recording, read without box, broker or core."""
-    if source.log is None:
-        return {}
-    decoder = Decoder(load_profile(), source.dbcs)
-    found = replay(LogSource(source.log), decoder, default_campaign())
-    return {
-        "frames": found["frames"],
-        "samples": found["samples"],
-        "events": len(found["events"]),
-    }
+def set_profile(town: Town, profile: str) -> None:
+    """Sets the vehicle profile of the box, as a technician does."""
+    settings = read_toml(town.gateway_config)
+    source = {**settings.get("source", {}), "profile": profile}
+    write_config(town.gateway_config, {**settings, "source": source})
 
 
 def give_consent(town: Town) -> None:

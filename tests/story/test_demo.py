@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.errors import LocalError
+from tests.story.drive import Source, preview
 from tests.story.stage import workers_in
 from tests.story.world import pause
 
@@ -124,6 +126,16 @@ def test_a_dbc_that_does_not_parse_is_one_sentence(demo: Demo) -> None:
     path = demo.temporary.parent / "broken.dbc"
     path.write_text("BO_ 1 without an end")
     assert "broken.dbc" in refused(demo.play("--dbc", str(path)))
+
+
+def test_a_log_is_read_by_the_profile_that_its_dbc_fits(real_data: Path) -> None:
+    folder = real_data / "can" / "toyota"
+    log, dbc = folder / "toyota_60s_bus0.log", folder / "toyota_new_mc_pt_generated.dbc"
+    found = preview(Source(log, (dbc,)))
+    assert found.profile == "toyota_tnga"
+    assert found.figures["samples"] > 10_000
+    with pytest.raises(LocalError, match=r"53,800 frames and none .* bring the DBC"):
+        preview(Source(log))
 
 
 def test_the_help_teaches(demo: Demo) -> None:
