@@ -210,7 +210,13 @@ def _feed(
     stop: threading.Event,
 ) -> Feed:
     settings = config.source
-    kind = "log" if arguments.log else "sim" if arguments.sim is not None else settings.kind
+    kind = (
+        "log"
+        if arguments.log is not None
+        else "sim"
+        if arguments.sim is not None
+        else settings.kind
+    )
     given = arguments.log is not None or arguments.sim is not None
     speed = arguments.speed or ("full" if given else settings.speed)
     pace = Pace(clock, lambda seconds: _sleep(stop, seconds)) if speed == "real" else None
