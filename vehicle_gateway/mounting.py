@@ -153,7 +153,8 @@ class Mounting:
         return total * scale.numerator // (count * scale.denominator)
 
     def _pair(self, tick: int, slope: int, slope_ticks: int) -> None:
-        means = [self._mean_of(axis, tick - slope_ticks, slope_ticks // 2) for axis in range(len(AXES))]
+        after, least = tick - slope_ticks, slope_ticks // 2
+        means = [self._mean_of(axis, after, least) for axis in range(len(AXES))]
         if means == [None] * len(AXES) or abs(slope) > MMPS2_MAX:
             return
         if self._pairs[0] >= PAIRS_MAX:
@@ -161,7 +162,8 @@ class Mounting:
             self._moments = [[value // 2 for value in each] for each in self._moments]
         _add(self._pairs, (1, slope, slope * slope))
         for moments, mean in zip(self._moments, means, strict=True):
-            bounded = max(-MMPS2_MAX, min(MMPS2_MAX, mean or 0))  # an absent axis follows nothing
+            # An absent axis follows nothing.
+            bounded = max(-MMPS2_MAX, min(MMPS2_MAX, mean or 0))
             _add(moments, (bounded, bounded * bounded, bounded * slope))
         self._choose()
 
