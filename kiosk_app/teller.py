@@ -326,7 +326,7 @@ class Teller:
         self._judge_pin(lease, amount, facts["pin_answer"])
 
     def _judge_pin(self, lease: Lease, amount_fen: int, answer: object) -> None:
-        """The pad's yes must be for this lease and amount, and must not have paid before."""
+        """The pad's yes must be for this lease, verifier and amount, and not have paid before."""
         try:
             if not isinstance(answer, bytes):
                 raise RefusalError("pin-answer")
@@ -334,8 +334,10 @@ class Teller:
             spent = self.till.answer_is_spent(answer_id(answer))
         except PeerError as error:
             raise RefusalError("pin-answer") from error
-        expected = (True, lease.lease, amount_fen, lease.pad)
-        given = (said.get("ok"), said.get("lease"), said.get("amount_fen"), said.get("pad"))
+        digest = hashlib.sha256(lease.pin_verifier).digest()
+        expected = (True, lease.lease, amount_fen, lease.pad, digest)
+        names = ("ok", "lease", "amount_fen", "pad", "verifier")
+        given = tuple(said.get(name) for name in names)
         if given != expected or spent:
             raise RefusalError("pin-answer")
 

@@ -87,6 +87,7 @@ class LeaseState:
     count_used: int
     expires_us: int
     released_us: int | None
+    document: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def lock_leases(connection: Connection, leases: Sequence[str]) -> dict[str, Leas
     with connection.cursor(row_factory=class_row(LeaseState)) as cursor:
         rows = cursor.execute(
             "SELECT lease, device, customer, per_op_fen, count_max, count_used, expires_us, "
-            "released_us FROM leases WHERE lease = ANY (%s) ORDER BY lease FOR UPDATE",
+            "released_us, document FROM leases WHERE lease = ANY (%s) ORDER BY lease FOR UPDATE",
             [sorted(set(leases))],
         ).fetchall()
     return {each.lease: each for each in rows}

@@ -18,6 +18,7 @@ transaction: killed at any instant, an entry is either wholly posted or still qu
 
 * A FACT is never refused: the cash has moved, and the books follow.
 * The transfer's id is the operation's id: posting twice moves money once.
+* A PIN answer pays once: a second entry that shows it goes to suspense.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ from backend_sync.core.leases import (
     note_uses,
 )
 from backend_sync.core.ledger import Transfer, post_batch
+from backend_sync.core.pins import SPENT, answer_id, judge_answer, note_answers, spent_answers
 from backend_sync.core.registry import balance_items, drawer_items
 from edge.catalogue import require_kind
-from edge.errors import LastmileError, PeerError
+from edge.errors import LastmileError
 from edge.journal import decode_entry
-from edge.keys import open_evidence, verifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from backend_sync.core.database import Connection
 
 POST_BATCH_MAX: Final = 1_000
-PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 WITHDRAWAL: Final = "cash-withdrawal"
 AMOUNT_FEN_MAX: Final = 10**13
 UNBOOKED: Final = "unbooked: "
@@ -103,6 +103,23 @@ TAKE: Final = """
     ORDER BY ticket"""
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the plans of a batch are made from, read under lock.
+
+    Attributes:
+        queued: The entries, in order.
+        claims: What each of them claims, by operation.
+        leases: The leases that they name.
+        spent: Ids of the PIN answers among them that have paid before.
+    """
+
+    queued: Sequence[Queued]
+    claims: Mapping[UUID, Withdrawal | None]
+    leases: Mapping[str, LeaseState]
+    spent: frozenset[bytes]
+
+
 def post_queued(connection: Connection, now_us: int, limit: int = POST_BATCH_MAX) -> int:
     """Posts the next batch of the queue in one transaction.
 
@@ -113,41 +130,43 @@ def post_queued(connection: Connection, now_us: int, limit: int = POST_BATCH_MAX
         with connection.cursor(row_factory=class_row(Queued)) as cursor:
             queued = cursor.execute(TAKE, [limit]).fetchall()
         if queued:
-            claims = {each.op_id: read_withdrawal(each) for each in queued}
-            leases = lock_leases(
-                connection, [claim.lease for claim in claims.values() if claim is not None]
-            )
-            _write(connection, _settle(connection, queued, claims, leases, now_us), now_us)
+            batch = _read_batch(connection, queued)
+            _write(connection, _settle(connection, batch, now_us), now_us)
     return len(queued)
 
 
+def _read_batch(connection: Connection, queued: Sequence[Queued]) -> Batch:
+    claims = {each.op_id: read_withdrawal(each) for each in queued}
+    known = [claim for claim in claims.values() if claim is not None]
+    leases = lock_leases(connection, [claim.lease for claim in known])
+    spent = spent_answers(connection, {answer_id(claim.pin_answer) for claim in known})
+    return Batch(queued, claims, leases, frozenset(spent))
+
+
 # ------------------------------------------------------------------ deciding
-def plan_entries(
-    queued: Sequence[Queued],
-    claims: Mapping[UUID, Withdrawal | None],
-    leases: Mapping[str, LeaseState],
-    refused: Mapping[UUID, str],
-) -> list[Plan]:
-    """Plans every entry in order, counting the uses of each lease as it goes.
+def plan_entries(batch: Batch, refused: Mapping[UUID, str]) -> list[Plan]:
+    """Plans every entry in order, counting the uses of leases and PIN answers as it goes.
 
     Args:
-        queued: The entries.
-        claims: What each of them claims, by operation.
-        leases: The leases that they name, under lock.
+        batch: The entries and what they name.
         refused: What the ledger has refused already, and why; these go to suspense.
     """
     uses: Counter[str] = Counter()
+    spent = set(batch.spent)
     plans = []
-    for each in queued:
-        claim = claims[each.op_id]
-        lease = leases.get(claim.lease) if claim else None
+    for each in batch.queued:
+        claim = batch.claims[each.op_id]
+        lease = batch.leases.get(claim.lease) if claim else None
         if lease is not None:
             lease = replace(lease, count_used=lease.count_used + uses[lease.lease])
         plan = _plan(each, claim, lease)
+        if plan.order is not None and claim is not None and answer_id(claim.pin_answer) in spent:
+            plan = _to_suspense(plan, SPENT)
         if each.op_id in refused:
             plan = _to_suspense(plan, refused[each.op_id])
-        if plan.status == "posted" and lease is not None:
-            uses[lease.lease] += 1
+        if plan.status == "posted" and claim is not None:
+            uses[claim.lease] += 1
+            spent.add(answer_id(claim.pin_answer))
         plans.append(plan)
     return plans
 
@@ -182,7 +201,9 @@ def _plan(queued: Queued, claim: Withdrawal | None, lease: LeaseState | None) ->
         return _plan_other(queued)
     if claim is None:
         return Plan(queued, "suspense", "entry-body")
-    reason = judge_withdrawal(lease, claim) or _judge_pin(queued, claim)
+    reason = judge_withdrawal(lease, claim)
+    if lease is not None and not reason:
+        reason = judge_answer(queued.pad, queued.pad_key, claim, lease)
     if reason:
         return _to_suspense(Plan(queued, "posted", claim=claim), reason)
     order = Transfer(
@@ -200,19 +221,6 @@ def _plan_other(queued: Queued) -> Plan:
     return Plan(queued, "posted")
 
 
-def _judge_pin(queued: Queued, claim: Withdrawal) -> str:
-    """The pad's own signature says that the customer's PIN was right, for this very lease."""
-    if queued.pad is None or queued.pad_key is None:
-        return "pin-answer"
-    verify = verifier(queued.pad_key)
-    try:
-        said = open_evidence(claim.pin_answer, verify, PIN_ANSWER_TOPIC, queued.pad)
-    except PeerError:
-        return "pin-answer"
-    good = said.get("ok") is True and said.get("lease") == claim.lease
-    return "" if good else "pin-answer"
-
-
 def _to_suspense(plan: Plan, reason: str) -> Plan:
     """The cash left the drawer all the same; if even that cannot be booked, a person must."""
     claim = plan.claim
@@ -226,20 +234,14 @@ def _to_suspense(plan: Plan, reason: str) -> Plan:
 
 
 # ------------------------------------------------------------------ writing
-def _settle(
-    connection: Connection,
-    queued: Sequence[Queued],
-    claims: Mapping[UUID, Withdrawal | None],
-    leases: Mapping[str, LeaseState],
-    now_us: int,
-) -> list[Plan]:
+def _settle(connection: Connection, batch: Batch, now_us: int) -> list[Plan]:
     """Posts all plans at once, turning what the ledger refuses into suspense until none is left.
 
     Every round has more refusals than the one before, so it ends.
     """
     refused: dict[UUID, str] = {}
     while True:
-        plans = plan_entries(queued, claims, leases, refused)
+        plans = plan_entries(batch, refused)
         orders = [plan.order for plan in plans if plan.order is not None]
         with connection.transaction() as savepoint:
             outcomes = post_batch(connection, orders, now_us)
@@ -269,8 +271,9 @@ def _write(connection: Connection, plans: Sequence[Plan], now_us: int) -> None:
             [plan.reason for plan in plans],
         ],
     )
-    spent = [plan.claim.lease for plan in plans if plan.claim and plan.status == "posted"]
-    note_uses(connection, Counter(spent))
+    paid = [(plan.claim, plan.queued) for plan in plans if plan.claim and plan.status == "posted"]
+    note_uses(connection, Counter(claim.lease for claim, _ in paid))
+    note_answers(connection, {answer_id(claim.pin_answer): each.op_id for claim, each in paid})
     raise_exceptions(connection, [_exception(p) for p in plans if p.status == "suspense"], now_us)
     publish(connection, _news(connection, plans, now_us))
 

@@ -84,3 +84,11 @@ CREATE TABLE leases (
     CHECK (expires_us > issued_us)
 );
 CREATE INDEX leases_of_device ON leases (device) WHERE released_us IS NULL;
+
+-- PIN answers that have paid: each pays once. answer is SHA-256 of what the pad signed.
+CREATE TABLE pin_answers (
+    answer bytea PRIMARY KEY CHECK (octet_length(answer) = 32),
+    op_id  uuid  NOT NULL REFERENCES journal_entries (op_id)
+);
+CREATE TRIGGER pin_answers_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON pin_answers
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

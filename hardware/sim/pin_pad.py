@@ -5,7 +5,7 @@ Place in the flow: worker → **pad** (`verify`) → answer signed by the pad �
     verifier   HPKE, sealed to this pad for info b"lastmile pin verifier", of the encoded map
                {alg "argon2id", iterations, lanes, memory_kib, salt, hash, customer, lease}
     answer     evidence of the pad, topic "lastmile pin answer":
-               {type "pin-answer", ok, lease, pad, counter, amount_fen}
+               {type "pin-answer", ok, lease, pad, counter, amount_fen, verifier}
 
 * The PIN is read from the keys, compared and forgotten: it is in no answer, no log and no file.
 * A try is counted on disk *before* it is compared, so that pulling the plug buys none.
@@ -16,6 +16,7 @@ Place in the flow: worker → **pad** (`verify`) → answer signed by the pad �
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from dataclasses import dataclass
@@ -92,9 +93,12 @@ class PinBlock:
     """An opened verifier.
 
     Attributes:
+        digest: SHA-256 of the sealed verifier; the answer names it, so that nobody can have a
+            verifier of their own answered for.
         parameters: {iterations, lanes, memory_kib}, within `BOUNDS`.
     """
 
+    digest: bytes
     lease: str
     salt: bytes
     expected: bytes
@@ -118,7 +122,9 @@ def open_block(keypair: HpkeKeypair, sealed: object, lease: str) -> PinBlock:
     Raises:
         PeerError: Sealed to another pad, damaged, for another lease, or beyond a bound.
     """
-    record = decode(hpke_open(keypair, sealed, PIN_INFO)) if isinstance(sealed, bytes) else None
+    if not isinstance(sealed, bytes):
+        raise PeerError("The PIN block is not bytes; the lease must be made anew.", "wrong-block")
+    record = decode(hpke_open(keypair, sealed, PIN_INFO))
     if not isinstance(record, dict) or record.get("alg") != "argon2id":
         raise PeerError("The PIN block is no verifier; the lease must be made anew.", "wrong-block")
     salt, expected = record.get("salt"), record.get("hash")
@@ -132,7 +138,9 @@ def open_block(keypair: HpkeKeypair, sealed: object, lease: str) -> PinBlock:
     )
     if not sound:
         raise PeerError("The PIN block does not fit this lease and this pad.", "wrong-block")
-    return PinBlock(lease, record["salt"], record["hash"], {n: record[n] for n in BOUNDS})
+    digest = hashlib.sha256(sealed).digest()
+    bounded = {name: record[name] for name in BOUNDS}
+    return PinBlock(digest, lease, record["salt"], record["hash"], bounded)
 
 
 def _sized(value: object, bounds: tuple[int, int]) -> bool:
@@ -205,6 +213,7 @@ class PinPad(CallDevice):
             "pad": self.pad,
             "counter": self._next_number(),
             "amount_fen": amount_fen,
+            "verifier": block.digest,
         }
         left = TRIES_MAX - self._tries(block)
         signed = sign_evidence(self._identity, record, ANSWER_TOPIC)

@@ -191,7 +191,14 @@ def test_the_drawer_follows_the_core_once_it_has_posted(village: Village) -> Non
 
 
 @pytest.mark.parametrize(
-    "changes", [{"ok": False}, {"amount_fen": 10_000}, {"lease": "2f" * 16}, {"pad": "pad-0002"}]
+    "changes",
+    [
+        {"ok": False},
+        {"amount_fen": 10_000},
+        {"lease": "2f" * 16},
+        {"pad": "pad-0002"},
+        {"verifier": b"\7" * 32},
+    ],
 )
 def test_an_answer_of_the_pad_for_something_else_pays_nothing(
     village: Village, changes: dict[str, Any]

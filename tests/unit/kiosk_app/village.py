@@ -14,6 +14,7 @@ import contextlib
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +93,12 @@ class QuickPad:
             return Completion(command.request_id, "refused", result, self.code)
         self.counter += 1
         parameters = command.parameters
+        verifier = parameters["verifier"]
+        assert isinstance(verifier, bytes)
         record = {
             "type": "pin-answer", "ok": True, "lease": parameters["lease"], "pad": PAD,
-            "counter": self.counter, "amount_fen": parameters["amount_fen"], **self.changes,
+            "counter": self.counter, "amount_fen": parameters["amount_fen"],
+            "verifier": sha256(verifier).digest(), **self.changes,
         }  # fmt: skip
         answer = sign_evidence(self.identity, record, "lastmile pin answer")
         return Completion(command.request_id, "ok", {"answer": answer, "ok": True, "tries_left": 5})

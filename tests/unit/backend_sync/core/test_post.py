@@ -58,9 +58,14 @@ def test_a_good_withdrawal_moves_reserved_money_to_the_drawer(village: Village) 
 def bad_withdrawal(village: Village, claim: str) -> UUID:
     lease, kiosk = village.lease(), village.kiosk
     answers = {
-        "forged pin answer": Kiosk(kiosk.identity, kiosk.identity).pin_answer(lease),
-        "pin answer of another lease": kiosk.pin_answer(lease_id(99)),
-        "pin was wrong": kiosk.pin_answer(lease, ok=False),
+        "forged pin answer": Kiosk(kiosk.identity, kiosk.identity).pin_answer(lease, 50_000),
+        "pin answer of another lease": kiosk.pin_answer(lease_id(99), 50_000),
+        "pin answer for another amount": kiosk.pin_answer(lease, 10_000),
+        "pin answer to a verifier of the kiosk's own": kiosk.pin_answer(
+            lease, 50_000, verifier=b"\7" * 32
+        ),
+        "pin was wrong": kiosk.pin_answer(lease, 50_000, ok=False),
+        "pin was nearly right": kiosk.pin_answer(lease, 50_000, ok=1),
         "no pin answer": b"",
         "a pin answer that is no bytes": 1,
     }
@@ -84,7 +89,10 @@ def bad_withdrawal(village: Village, claim: str) -> UUID:
     [
         ("forged pin answer", "pin-answer"),
         ("pin answer of another lease", "pin-answer"),
+        ("pin answer for another amount", "pin-answer"),
+        ("pin answer to a verifier of the kiosk's own", "pin-answer"),
         ("pin was wrong", "pin-answer"),
+        ("pin was nearly right", "pin-answer"),
         ("no pin answer", "pin-answer"),
         ("a pin answer that is no bytes", "pin-answer"),
         ("no such lease", "lease-unknown"),
@@ -107,6 +115,20 @@ def test_a_wrong_withdrawal_goes_to_suspense_with_its_reason_and_the_cash_is_boo
     assert village.balance("suspense") == -fen
     assert village.balance("drawer:kiosk-1") == -2_000_000 + fen
     assert village.reasons("suspense") == [reason]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_pin_answer_pays_once_whatever_the_journal_says(village: Village, batches: int) -> None:
+    lease, kiosk = village.lease(), village.kiosk
+    answer = kiosk.pin_answer(lease, 20_000)
+    first = kiosk.withdraw(lease, 20_000, pin_answer=answer)
+    if batches == 2:
+        assert settle(village, first) == ("posted", "")
+    second = kiosk.withdraw(lease, 20_000, pin_answer=answer)
+    assert settle(village, second) == ("suspense", "pin-answer-spent")
+    assert village.outcome(first) == ("posted", "")
+    assert village.balance("customer:c-1") == 280_000
+    assert village.number("SELECT count(*) FROM pin_answers") == 1
 
 
 def test_a_lease_of_another_kiosk_is_not_spent(village: Village, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from backend_sync.core.accept import accept_frame
 from backend_sync.core.leases import Terms, grant_lease, seal_stored_pin
+from backend_sync.core.pins import verifier_digest
 from backend_sync.core.post import post_queued
 from backend_sync.core.registry import (
     Customer,
@@ -54,6 +55,8 @@ class Kiosk:
     identity: FileIdentity
     pad: FileIdentity
     epoch: int = 1
+    verifiers: dict[str, bytes] = field(default_factory=dict)
+    answers: int = 0
     entries: list[bytes] = field(default_factory=list)
     hashes: list[bytes] = field(default_factory=list)
 
@@ -86,14 +89,17 @@ class Kiosk:
         """Appends a cash withdrawal as the teller writes it, with any field of the body changed."""
         body = {
             "lease": lease, "account": "customer:c-1", "customer": "c-1", "amount_fen": fen,
-            "pin_answer": self.pin_answer(lease), "receipt": f"R{len(self.entries) + 1}",
+            "pin_answer": self.pin_answer(lease, fen), "receipt": f"R{len(self.entries) + 1}",
             "service": "cash", "service_sha256": "00" * 32,
         }  # fmt: skip
         return self.write("cash-withdrawal", {**body, **changed}, wall_us=wall_us)
 
-    def pin_answer(self, lease: str, **changed: Any) -> bytes:
+    def pin_answer(self, lease: str, fen: int, **changed: Any) -> bytes:
+        """The pad's answer: a new one each time, as its counter rises."""
+        self.answers += 1
         record = {"type": "pin-answer", "ok": True, "lease": lease, "pad": self.pad.kid}
-        record |= {"counter": 1, "amount_fen": 1}
+        record |= {"counter": self.answers, "amount_fen": fen}
+        record |= {"verifier": self.verifiers.get(lease, b"")}
         return sign_evidence(self.pad, {**record, **changed}, PIN_TOPIC)
 
     def frame(self, first: int = 1, last: int | None = None) -> bytes:
@@ -122,7 +128,8 @@ class Village:
         name = way.get("name") or lease_id(self.leases)
         expires_us = NOW_US + way.get("days", 7) * DAY_US
         terms = Terms(name, "c-1", "kiosk-1", fen, per_op, count, NOW_US, expires_us)
-        grant_lease(self.connection, self.core, self.hpke, terms)
+        document = grant_lease(self.connection, self.core, self.hpke, terms)
+        self.kiosk.verifiers[name] = verifier_digest(document)
         return name
 
     def send(self, message: bytes | None = None) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,11 +73,12 @@ def test_the_pad_opens_blocks_for_the_info_that_the_core_seals_with() -> None:
 
 
 def test_the_right_pin_gets_a_signed_yes_for_this_lease_and_amount(counter: Counter) -> None:
-    completion = counter.verify(PIN)
+    block = counter.sealed()
+    completion = counter.verify(PIN, block)
     assert (completion.status, completion.result["ok"]) == ("ok", True)
     assert counter.said(completion) == {
         "type": "pin-answer", "ok": True, "lease": LEASE, "pad": "pad-1", "counter": 1,
-        "amount_fen": 500,
+        "amount_fen": 500, "verifier": sha256(block).digest(),
     }  # fmt: skip
 
 
