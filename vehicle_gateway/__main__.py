@@ -174,7 +174,9 @@ def _run(arguments: argparse.Namespace) -> None:
             "gateway-broker",
         )
     clock, stop = SystemClock(), threading.Event()
-    profile = load_profile(config.source.profile)
+    named = config.source.profile
+    folder = arguments.config.absolute().parent
+    profile = load_profile(str(folder / named) if named.endswith(".toml") else named)
     feed = _feed(arguments, config, profile, clock, stop)
     decoder = Decoder(profile, [*config.source.dbc, *arguments.dbc])
     campaign = _campaign(arguments.config, config)
