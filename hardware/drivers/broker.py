@@ -235,7 +235,11 @@ def answers(host: str, port: int, ca: Path) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Becomes the broker process: the signals that end this command end the broker."""
+    """Becomes the broker process: the signals that end this command end the broker.
+
+    Returns:
+        2 for a wrong command line; else it does not return.
+    """
     arguments = _parser().parse_args(argv)
     files = BrokerFiles(
         arguments.dir, arguments.ca, arguments.certificate, arguments.key, arguments.core
@@ -249,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     place = {"broker": kind, "host": LOOPBACK, "port": port, "shared": kind == "mosquitto"}
     print(json.dumps(place), flush=True)
-    os.execve(command[0], command, _environment())
+    return os.execve(command[0], command, _environment())  # noqa: S606 - no shell is wanted
 
 
 def _spawn(files: BrokerFiles, kind: str, port: int) -> RunningBroker:
@@ -292,7 +296,8 @@ def _wait_ready(broker: RunningBroker, ca: Path) -> None:
     while not answers(broker.host, broker.port, ca):
         if broker.process.poll() is not None or time.monotonic() > deadline:
             raise DeviceFault(
-                f"The {broker.kind} broker does not answer on {broker.host}:{broker.port}. It said:\n"
+                f"The {broker.kind} broker does not answer on {broker.host}:{broker.port}. "
+                "It said:\n"
                 f"{_tail(broker.log_path)}",
                 "broker-start",
             )

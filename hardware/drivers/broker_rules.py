@@ -63,7 +63,7 @@ class _Owners:
 _owners = _Owners()
 
 
-class CertificateAuthentication(BaseAuthPlugin):
+class CertificateAuthentication(BaseAuthPlugin):  # type: ignore[misc] # amqtt carries no types
     """Admits a client by the certificate of its connection."""
 
     async def authenticate(self, *, session: Session) -> bool | None:
@@ -72,7 +72,7 @@ class CertificateAuthentication(BaseAuthPlugin):
         return bool(name) and _owners.claim(session.client_id or "", name)
 
 
-class CertificateTopics(BaseTopicPlugin):
+class CertificateTopics(BaseTopicPlugin):  # type: ignore[misc] # as above
     """Keeps every client to the topics of its certificate."""
 
     @dataclass

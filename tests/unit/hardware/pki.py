@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 if TYPE_CHECKING:
     from pathlib import Path
 
-BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-END = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
+BEGIN = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+END = dt.datetime(2120, 1, 1, tzinfo=dt.UTC)
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 
