@@ -15,7 +15,7 @@ core → device
 
 device → core   POST /v1/devices/{device}/downlink
     Sign1(kid = device, aad = path)
-      {v: 1, device, cursors: {scope: n}, nonce, journal: {epoch, seq, head}}
+      {v: 1, device, cursors: {scope: n}, nonce, journal: {epoch, seq, head}, wall_us}
 core → device
     Sign1(kid = "core", aad = path)
       {type: "pages", z: deflate(encode({pages: [page, ...], nonce, now_us, next_contact_s, more}))}
@@ -106,12 +106,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A device's wish to hear what changed since its cursors, and where its journal stands."""
+    """A device's wish to hear what changed since its cursors, and where its journal stands.
+
+    `wall_us` is the device's own time, which it will not go back behind when it judges a lease.
+    """
 
     device: str
     cursors: Mapping[str, int]
     nonce: bytes
     journal: Position
+    wall_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,7 @@ def sign_request(signer: Signer, request: Request) -> bytes:
         "cursors": dict(request.cursors),
         "nonce": request.nonce,
         "journal": {"epoch": at.epoch, "seq": at.seq, "head": at.head},
+        "wall_us": request.wall_us,
     }
     return sign_evidence(signer, record, downlink_path(request.device))
 
@@ -257,6 +262,7 @@ def open_request(message: bytes, verify: Verify, device: str) -> Request:
         _cursors(fields.mapping("cursors")),
         fields.octets("nonce", NONCE_BYTES),
         journal.position(),
+        fields.number("wall_us", 0, 2**63 - 1),
     )
     journal.finish()
     fields.finish()

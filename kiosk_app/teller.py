@@ -139,15 +139,22 @@ class Teller:
         }
 
     def now_us(self) -> int:
-        """Returns the wall time, never before the latest time that was seen."""
+        """Returns the wall time, never before the latest time that was seen or stated."""
+        self.observe()
         return max(self._clock.now().wall_us, self.till.time_floor_us())
 
     def observe(self) -> None:
-        """Takes the core's own time, as far as it is known here, for the floor."""
+        """Takes the core's own time, and what the agent stated to it, for the floor.
+
+        The core gives a lease back once we have stated a time past its end, so from then on no
+        clock that is set back may make it good again.
+        """
         mirror = self._mirror()
-        known = [mirror.as_of_us(scope) for scope in TIMED_SCOPES] if mirror else []
-        for as_of_us in known:
-            self.till.raise_floor(as_of_us or 0)
+        if mirror is None:
+            return
+        stated_us = mirror.noted("stated_us")
+        for known_us in (stated_us, *(mirror.as_of_us(scope) for scope in TIMED_SCOPES)):
+            self.till.raise_floor(known_us or 0)
 
     def ask(self, act: str, facts: Mapping[str, Any]) -> Answer:
         """Answers a question of the flow: `customer`, `balance` or `lease`."""

@@ -306,10 +306,20 @@ class Contact:
     def _ask(self, path: Path) -> Pages:
         ends = self._ends
         nonce = ends.randomness.token(NONCE_BYTES)
-        request = Request(ends.device, self._mirror.cursors(), nonce, self._position(path))
+        # In this order: what the kiosk books from here on is judged by no earlier time.
+        stated_us = self._state_time()
+        position = self._position(path)
+        request = Request(ends.device, self._mirror.cursors(), nonce, position, stated_us)
         address = downlink_path(ends.device)
         reply = ends.carrier.post(address, sign_request(ends.signer, request), ANSWER_BYTES_MAX)
         return open_pages(reply, ends.verify, ends.device, nonce)
+
+    def _state_time(self) -> int:
+        """Returns our time, which the kiosk will not go back behind once it is noted."""
+        now_us = self._ends.clock.now().wall_us
+        if now_us > (self._mirror.noted("stated_us") or 0):
+            self._mirror.note("stated_us", now_us)
+        return now_us
 
     def _apply(self, answer: Pages) -> list[PeerError]:
         """Applies every page that holds; returns what was wrong with the others."""

@@ -39,7 +39,7 @@ def answer_request(
     """
     sender = authenticate(connection, device, message)
     request = open_request(message, verifier(sender.public_key), device)
-    release_expired(connection, device, request.journal, now_us)
+    release_expired(connection, request, now_us)
     connection.execute("UPDATE devices SET contact_us = %s WHERE device = %s", [now_us, device])
     waits = _waits(connection, device)
     pages, more = read_pages(connection, device, request.cursors, now_us)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backend_sync.core.database import Connection
-    from backend_sync.messages import Position
+    from backend_sync.messages import Position, Request
     from edge.ports import Signer
 
 LEASE_TOPIC: Final = "lastmile lease"
@@ -52,6 +52,7 @@ ARGON2_MEMORY_KIB: Final = 19_456
 
 PIN_DIGITS: Final = 6
 RELEASE_AFTER_US: Final = 3_600_000_000
+STATED_AHEAD_US_MAX: Final = 86_400_000_000
 """A kiosk's clock may be slow, and its last request under way: an hour covers both."""
 
 
@@ -202,28 +203,32 @@ def note_uses(connection: Connection, uses: Mapping[str, int]) -> None:
         )
 
 
-def release_expired(
-    connection: Connection, device: str, journal: Position, now_us: int
-) -> list[str]:
+def release_expired(connection: Connection, request: Request, now_us: int) -> list[str]:
     """Gives back what is left of a kiosk's expired leases, once its journal has arrived whole.
+
+    A kiosk judges a lease by its own clock, which may be slow, and never goes back behind the time
+    that it has stated. So a lease has ended only when both clocks say so: a request that was made
+    before, and is played again, says that it has not.
 
     Args:
         connection: Outside of a transaction.
-        device: The kiosk.
-        journal: Where the kiosk's journal stands, by a signed request made after the expiry.
+        request: Signed by the kiosk: its own time, and where its journal stood then.
         now_us: The present, microseconds UTC.
 
     Returns:
         The leases that were released.
     """
+    device = request.device
+    ended_us = min(request.wall_us, now_us) - RELEASE_AFTER_US
     with connection.transaction():
         due = connection.execute(
             "SELECT lease FROM leases WHERE device = %s AND released_us IS NULL "
             "AND expires_us < %s ORDER BY lease",
-            [device, now_us - RELEASE_AFTER_US],
+            [device, ended_us],
         ).fetchall()
         names = [str(lease) for (lease,) in due]
-        if not names or not _has_arrived(connection, device, journal):
+        ahead = request.wall_us > now_us + STATED_AHEAD_US_MAX
+        if not names or ahead or not _has_arrived(connection, device, request.journal):
             return []
         states = lock_leases(connection, names)
         freed = [each for each in states.values() if each.released_us is None]

@@ -41,7 +41,7 @@ HEAD = b"\x01" * 32
 AT = Position(1, 7, HEAD)
 NONCE = b"\x02" * 16
 FRAME = Frame("kiosk-1", 1, 4, 5, HEAD, (b"entry 4", b"entry 5"))
-REQUEST = Request("kiosk-1", {"customers": 3}, NONCE, AT)
+REQUEST = Request("kiosk-1", {"customers": 3}, NONCE, AT, 1_790_000_000_000_000)
 PAGE = {
     "scope": "customers", "cursor": 4, "upserts": [["c-1", {"name": "王"}]], "tombstones": ["c-2"],
     "checksum": HEAD, "as_of_us": 5, "snapshot": False,
@@ -211,6 +211,8 @@ def test_pages_that_do_not_unpack_are_refused(core: FileIdentity, packed: Any) -
         {"cursors": {"customers": "3"}},
         {"cursors": {f"scope-{n}": 1 for n in range(33)}},
         {"nonce": b"short"},
+        {"wall_us": -1},
+        {"wall_us": "now"},
         {"journal": {"epoch": 1, "seq": 0}},
         {"journal": {"epoch": 1, "seq": 0, "head": HEAD, "more": 1}},
         {"extra": None},
@@ -220,7 +222,7 @@ def test_a_malformed_request_is_refused_even_when_its_device_signed_it(
     device: FileIdentity, changed: dict[str, Any]
 ) -> None:
     record = {
-        "v": 1, "device": "kiosk-1", "cursors": {}, "nonce": NONCE,
+        "v": 1, "device": "kiosk-1", "cursors": {}, "nonce": NONCE, "wall_us": 1,
         "journal": {"epoch": 1, "seq": 0, "head": HEAD},
     }  # fmt: skip
     path = downlink_path("kiosk-1")

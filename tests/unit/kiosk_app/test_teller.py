@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.keys import FileIdentity
+from edge.mirror import Mirror
 from kiosk_app.till import Till
 from tests.unit.kiosk_app.village import ACCOUNT, CUSTOMER, DAY_US, KIOSK, LEASE, opened_village
 
@@ -81,6 +82,13 @@ def test_a_forged_lease_is_refused(village: Village, tmp_path: Path) -> None:
 def test_a_good_lease_serves_beside_a_bad_one(village: Village) -> None:
     village.bank.lend(lease="2f" * 16, expires_us=1)
     assert lease_outcome(village) == "ok"
+
+
+def test_a_lease_ends_once_a_time_past_its_end_was_stated_to_the_core(village: Village) -> None:
+    """The core may have given the money back on that word, so the clock may not take it back."""
+    village.bank.lend(expires_us=village.clock.wall_us + DAY_US)
+    Mirror(village.bank.store).note("stated_us", village.clock.wall_us + DAY_US + 1)
+    assert lease_outcome(village) == "lease-expired"
 
 
 def test_an_expired_lease_does_not_revive_when_the_clock_is_set_back(village: Village) -> None:

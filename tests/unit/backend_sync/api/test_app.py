@@ -104,7 +104,7 @@ def test_a_gap_and_a_fork_have_their_status_and_their_signed_heads(
 
 
 def test_a_request_brings_pages_for_its_nonce(address: Address, kiosk: httpx.Client) -> None:
-    request = Request("kiosk-1", {}, NONCE, address.village.kiosk.head())
+    request = Request("kiosk-1", {}, NONCE, address.village.kiosk.head(), 1)
     message = sign_request(address.village.kiosk.identity, request)
     response = kiosk.post(downlink_path("kiosk-1"), content=message)
     verify = verifier(address.village.core.public_bytes)

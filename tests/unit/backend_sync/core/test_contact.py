@@ -23,6 +23,7 @@ IDLE_S = 900
 
 def request(village: Village, **changed: Any) -> bytes:
     fields = {"device": "kiosk-1", "cursors": {}, "nonce": NONCE, "journal": village.kiosk.head()}
+    fields["wall_us"] = NOW_US
     return sign_request(village.kiosk.identity, Request(**{**fields, **changed}))
 
 
@@ -49,7 +50,7 @@ def test_a_contact_after_the_expiry_releases_and_tells_at_once(village: Village)
     name = village.lease()
     later_us = NOW_US + 7 * DAY_US + RELEASE_AFTER_US + 1
     cursors = {page["scope"]: page["cursor"] for page in ask(village, request(village)).pages}
-    pages = ask(village, request(village, cursors=cursors), later_us)
+    pages = ask(village, request(village, cursors=cursors, wall_us=later_us), later_us)
     told = {page["scope"]: page for page in pages.pages}
     assert told["leases"]["tombstones"] == [name]
     assert told["balances"]["upserts"][0][1]["available_fen"] == 300_000
@@ -62,11 +63,11 @@ def test_a_quarantined_device_still_hears(village: Village) -> None:
 
 def test_a_request_of_another_or_for_another_is_refused(village: Village, tmp_path: Path) -> None:
     other = make_kiosk(tmp_path, "kiosk-2").identity
-    fields = Request("kiosk-2", {}, NONCE, village.kiosk.head())
+    fields = Request("kiosk-2", {}, NONCE, village.kiosk.head(), NOW_US)
     with pytest.raises(PeerError, match="not from the device"):
         ask(village, sign_request(other, fields))
     other.kid = "kiosk-1"
-    forged = sign_request(other, Request("kiosk-1", {}, NONCE, village.kiosk.head()))
+    forged = sign_request(other, Request("kiosk-1", {}, NONCE, village.kiosk.head(), NOW_US))
     with pytest.raises(PeerError, match="signature"):
         ask(village, forged)
 

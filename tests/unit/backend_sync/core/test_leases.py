@@ -18,7 +18,7 @@ from backend_sync.core.leases import (
 )
 from backend_sync.core.post import post_queued
 from backend_sync.core.registry import Customer, add_customer, add_device, id_key
-from backend_sync.messages import Position
+from backend_sync.messages import Position, Request
 from edge.codec import decode
 from edge.errors import LocalError
 from edge.keys import hpke_open, open_evidence, verifier
@@ -46,9 +46,13 @@ def available(village: Village) -> int:
     return read_holdings(village.connection, ["customer:c-1"])[0].available_fen
 
 
-def release(village: Village, now_us: int, journal: Position | None = None) -> list[str]:
+def release(
+    village: Village, now_us: int, journal: Position | None = None, stated_us: int | None = None
+) -> list[str]:
     at = journal or village.kiosk.head()
-    return release_expired(village.connection, "kiosk-1", at, now_us)
+    wall_us = now_us if stated_us is None else stated_us
+    request = Request("kiosk-1", {}, b"\x09" * 16, at, wall_us)
+    return release_expired(village.connection, request, now_us)
 
 
 def test_a_lease_reserves_its_amount_and_leaves_the_balance(village: Village) -> None:
@@ -135,6 +139,17 @@ def test_nothing_is_released_before_the_expiry_and_its_margin(village: Village) 
     village.lease()
     for now_us in (EXPIRES_US - 1, EXPIRES_US + 1, EXPIRES_US + RELEASE_AFTER_US):
         assert release(village, now_us) == []
+    assert available(village) == 200_000
+
+
+@pytest.mark.parametrize(
+    "stated_us", [NOW_US, EXPIRES_US + RELEASE_AFTER_US, LATER_US + 2 * DAY_US]
+)
+def test_nothing_is_released_by_a_slow_clock_an_old_request_or_a_clock_far_ahead(
+    village: Village, stated_us: int
+) -> None:
+    village.lease()
+    assert release(village, LATER_US, stated_us=stated_us) == []
     assert available(village) == 200_000
 
 
