@@ -16,21 +16,19 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from edge.errors import LastmileError, LocalError
 from hardware.drivers.broker import KINDS
-from tests.gui.pilot import PilotError
-from tests.story.drive import Source, preview
-from tests.story.figures import Surprise
 from tests.story.narrator import LANGUAGES
-from tests.story.play import Play, Wishes
-from tests.story.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+AGAIN_S = 0.02
+TURN = "_turn"  # of tests.gui.pilot.Pilot
 SIM_S = 600
 
 
@@ -92,8 +90,24 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Plays the story and returns its exit code."""
     arguments = build_parser().parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, _leave)
+    try:
+        return _play(arguments)
+    except KeyboardInterrupt:
+        print("\ndev.py demo: interrupted; everything is ended and removed.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _play(arguments: argparse.Namespace) -> int:
+    # Imported here, so that --help and Ctrl-C need not wait for Qt and its like.
+    from edge.errors import LastmileError, LocalError
+    from tests.gui.pilot import PilotError
+    from tests.story.drive import Source, preview
+    from tests.story.figures import Surprise
+    from tests.story.play import Play, Wishes
+    from tests.story.stage import Stage
+
     source = Source(arguments.log, tuple(arguments.dbc), SIM_S)
     try:
         look = preview(source)
@@ -106,9 +120,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.stay:
                 print(line, flush=True)
                 stay()
-    except KeyboardInterrupt:
-        print("\ndev.py demo: interrupted; everything is ended and removed.", file=sys.stderr)
-        return INTERRUPTED
     except LocalError as error:
         print(f"dev.py demo: {error}", file=sys.stderr)
         return WRONG
@@ -121,9 +132,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return OK
 
 
-def _leave(_signal: int, _frame: object) -> NoReturn:
-    """Ends the way Ctrl-C does."""
+def _leave(_signal: int, frame: FrameType | None) -> None:
+    """Ends the way Ctrl-C does, once: a second one does not disturb the clearing away.
+
+    What a callback of Qt raises is printed and forgotten, so within one it is put off.
+    """
+    if _in_callback(frame):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        return
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _in_callback(frame: FrameType | None) -> bool:
+    """Says whether Qt's loop, which the pilot turns, called what runs now."""
+    while frame is not None:
+        frame = frame.f_back
+        if frame is not None and frame.f_code.co_name == TURN:
+            return True
+    return False
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Place in the flow: demo, tests → **stage** → world.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -61,7 +62,8 @@ class Stage:
         self.world.close()
         stop_databases(directory)
         for number in workers_in(directory):
-            os.kill(number, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         if self._keep:
             print(f"The data is in {directory}", file=sys.stderr)
         else:
