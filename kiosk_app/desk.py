@@ -38,7 +38,7 @@ from kiosk_app.flow import (
     advance,
 )
 from kiosk_app.privacy import moment_of, time_of
-from kiosk_app.receipt import COLUMNS, STATUSES, lay_out, qr_text
+from kiosk_app.receipt import COLUMNS, NOTES, STATUSES, lay_out, qr_text
 from kiosk_app.uplink import UplinkWatch
 from kiosk_app.view import MORE, Board, StatusView, Views, draw
 from kiosk_app.words import CODES, LANGUAGES, Sentence, Text
@@ -393,8 +393,11 @@ class Desk:
         state = self.state
         if state.booked:
             status = self._parts.teller.status_of(str(state.facts["op_id"]))
-            shown = {**state.facts, "receipt_status": STATUSES[self.language][status]}
-            state = replace(state, facts=shown)
+            said = {
+                "receipt_status": STATUSES[self.language][status],
+                "receipt_note": NOTES[self.language][status],
+            }
+            state = replace(state, facts={**state.facts, **said})
         board = Board(
             self._status(),
             self._services(),

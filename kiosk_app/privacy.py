@@ -65,6 +65,7 @@ FACTS: Final[Mapping[str, Fact]] = {
     "op_id": Fact("text", private=False),
     "receipt": Fact("text", private=False),
     "receipt_status": Fact("text", private=False),
+    "receipt_note": Fact("text", private=False),
 }
 """The vocabulary of every service; a document may add names of its own, never change these."""
 

@@ -30,6 +30,20 @@ STATUSES: Final[Mapping[str, Mapping[str, str]]] = {
     "zh": {"waiting": "待上传", "posted": "已入账", "suspense": "需银行处理"},
     "en": {"waiting": "To be sent", "posted": "Posted", "suspense": "With the bank"},
 }
+NOTES: Final[Mapping[str, Mapping[str, str]]] = {
+    "zh": {
+        "waiting": "网络恢复后自动入账",
+        "posted": "已经入账",
+        "suspense": "请等候银行处理",
+    },
+    "en": {
+        "waiting": "It will be posted when the network is back",
+        "posted": "It has been posted",
+        "suspense": "The bank will look into it",
+    },
+}
+"""What `{receipt_note}` of a service says; the rest of its sentence is the document's."""
+
 FOOTERS: Final[Mapping[str, Mapping[str, str]]] = {
     "zh": {
         "waiting": "联网后自动入账，请留存",
@@ -51,7 +65,7 @@ LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "head": "Village bank counter", "title": "Cash withdrawal", "village": "Counter",
         "when": "Date", "name": "Name", "account": "Account", "amount": "Amount",
-        "capitals": "大写", "number": "Number", "status": "Status",
+        "capitals": "In words", "number": "Number", "status": "Status",
     },
 }  # fmt: skip
 

@@ -222,7 +222,7 @@ PROVIDES: Final[Mapping[str, tuple[str, ...]]] = {
     "lease": (
         "lease", "lease_left_fen", "per_op_fen", "day_left_fen", "max_fen", "pin_verifier",
     ),
-    "ledger": ("op_id", "receipt", "receipt_status"),
+    "ledger": ("op_id", "receipt", "receipt_status", "receipt_note"),
 }  # fmt: skip
 """What an answer of the teller adds to a session when it is `ok`."""
 

@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
-from PySide6.QtCore import Property, QCoreApplication, QEvent, QObject, Qt, QUrl, Signal
+from PySide6.QtCore import (
+    Property,
+    QCoreApplication,
+    QEvent,
+    QObject,
+    Qt,
+    QTimer,
+    QUrl,
+    Signal,
+)
 from PySide6.QtGui import QFont, QFontDatabase, QGuiApplication
 from PySide6.QtQml import QQmlApplicationEngine
 from PySide6.QtQuick import QQuickWindow
@@ -40,6 +49,7 @@ log = logging.getLogger(__name__)
 QML_FOLDER = Path(__file__).parent / "qml"
 FAMILY, MONOSPACE = "Noto Sans CJK SC", "Noto Sans Mono CJK SC"
 SETTLE_MS = 350
+FIRST_PICTURE_MS = 250
 UNKNOWN_STATUS: Values = {
     "online": False, "as_of": "", "unsent": 0, "paper_ok": True, "lease_left_fen": None,
     "clock": "", "language": SOURCE_LANGUAGE,
@@ -273,7 +283,12 @@ class Shell(QObject):
         self._fingerprint = fingerprint
         self._shots += 1
         step = shown["customer"]["step"] or "start"
-        self.shoot(self.setup.screenshots / f"{self._shots:03d}-{step}")
+        prefix = self.setup.screenshots / f"{self._shots:03d}-{step}"
+        if self._shots == 1:
+            # Before their first frame the windows have neither their size nor their layout.
+            QTimer.singleShot(FIRST_PICTURE_MS, self, lambda: self.shoot(prefix))
+        else:
+            self.shoot(prefix)
 
     def shoot(self, prefix: Path) -> list[Path]:
         """Saves what each visible window shows as `PREFIX-operator.png` and `PREFIX-customer.png`.

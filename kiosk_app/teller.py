@@ -298,7 +298,7 @@ class Teller:
             facts: Those of the session, with `service` and `service_sha256`.
 
         Returns:
-            `ok` with op_id, receipt and receipt_status; else a reason, and nothing was written.
+            `ok` with what a ledger step provides; else a reason, and nothing was written.
         """
         try:
             with self.till.store.transaction():
@@ -309,7 +309,13 @@ class Teller:
         except LastmileError:
             return Answer("store")
         return Answer(
-            "ok", {"op_id": receipt.op_id, "receipt": receipt.number, "receipt_status": ""}
+            "ok",
+            {
+                "op_id": receipt.op_id,
+                "receipt": receipt.number,
+                "receipt_status": "",
+                "receipt_note": "",
+            },
         )
 
     def _judge_again(self, facts: Mapping[str, Any]) -> None:

@@ -146,9 +146,7 @@ class Views(msgspec.Struct, frozen=True):
 CHOICES_MAX: Final = 5
 MORE: Final = "more"
 CHOOSE: Final = Text("请选择业务", "Choose a service")
-WELCOME: Final = Text(
-    "您好，请告诉工作人员您要办什么业务", "Welcome. Please tell the agent what you need"
-)
+WELCOME: Final = Text("您好，请问您要办什么业务？", "Welcome. Please tell the agent what you need")
 BRING_CARD: Final = Text("请带好身份证", "Please have your ID card ready")
 MORE_TEXT: Final = Text("更多业务", "More services")
 

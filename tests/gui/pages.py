@@ -125,7 +125,7 @@ def idle(language: str) -> Page:
             "idle",
             say(
                 language,
-                "您好，请告诉工作人员您要办什么业务",
+                "您好，请问您要办什么业务？",
                 "Welcome. Please tell the agent what you need",
             ),
             lines=[

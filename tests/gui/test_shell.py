@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from PySide6.QtGui import QImage
 
-from kiosk_app.screens import ScreenNames
+from kiosk_app.screens import SIDES, ScreenNames
 from kiosk_app.shell import Shell, ShellSetup
 from tests.gui import pages
 from tests.gui.pilot import Pilot, PilotError
@@ -141,6 +141,7 @@ def test_each_step_is_saved_once_as_two_pictures(tmp_path: Path) -> None:
     shell = Shell(ShellSetup(worker, ScreenNames("operator", "customer"), tmp_path, 0))
     shell.start()
     pilot = Pilot(shell)
+    pilot.until(lambda: len(list(tmp_path.iterdir())) == len(SIDES), "picture of the first step")
     pilot.show(pages.page("confirm", "zh"))
     clock = msgspec.structs.replace(pages.status("zh"), clock="10:36")
     pilot.show(msgspec.structs.replace(pages.page("confirm", "zh"), status=clock))

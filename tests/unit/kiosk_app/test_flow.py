@@ -55,7 +55,12 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "day_left_fen": 200_000, "max_fen": 100_000, "pin_verifier": b"SECRET",
     },
     "pin": {"pin_answer": b"SECRET-ANSWER", "tries_left": 5},
-    "book": {"op_id": "ab" * 16, "receipt": "kiosk-0001/1-1", "receipt_status": ""},
+    "book": {
+        "op_id": "ab" * 16,
+        "receipt": "kiosk-0001/1-1",
+        "receipt_status": "",
+        "receipt_note": "",
+    },
 }  # fmt: skip
 
 
