@@ -28,6 +28,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+from psycopg.conninfo import make_conninfo
+
 from edge.errors import DeviceFault, LocalError
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ START_ATTEMPTS: Final = 40
 START_PAUSE_S: Final = 0.25
 LINGERING: Final = "pre-existing shared memory block"
 SOCKET_PATH_BYTES_MAX: Final = 100
+SOCKET_FOLDER_BYTES_MAX: Final = 50
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 SETTINGS: Final = (
     "listen_addresses=",
@@ -127,7 +130,8 @@ class EmbeddedServer:
 
     def dsn(self, database: str = "postgres") -> str:
         """Returns the DSN of one of its databases."""
-        return f"host={self._socket_directory()} user=postgres dbname={database}"
+        host = str(self._socket_directory())
+        return make_conninfo(host=host, user="postgres", dbname=database)
 
     def _make_cluster(self) -> None:
         """Goes through a temporary name, so that a cluster is either whole or absent."""
@@ -208,7 +212,7 @@ class EmbeddedServer:
             directory = near
         else:
             name = hashlib.sha256(os.fsencode(self._directory)).hexdigest()[:12]
-            directory = Path(tempfile.gettempdir()) / f"lastmile-pg-{name}"
+            directory = _short_folder() / f"lastmile-pg-{name}"
         directory.mkdir(mode=0o700, exist_ok=True)
         owner = _owner()
         if owner and directory.stat().st_uid == os.geteuid():
@@ -311,6 +315,12 @@ def _let_pass(place: Path) -> None:
         mode = stat.S_IMODE(above.stat().st_mode)
         if not mode & stat.S_IXOTH:
             above.chmod(mode | stat.S_IXOTH)
+
+
+def _short_folder() -> Path:
+    """A folder for temporary files may be named too long itself; then the usual one serves."""
+    named = Path(tempfile.gettempdir())
+    return named if len(os.fsencode(named)) <= SOCKET_FOLDER_BYTES_MAX else Path("/tmp")  # noqa: S108 - a folder of our own is made in it, 0700, and its owner is checked
 
 
 def _require_own(directory: Path, uid: int) -> None:

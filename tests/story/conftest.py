@@ -53,11 +53,11 @@ class Demo:
     """Plays the demonstration in a folder for temporary files of its own.
 
     Args:
-        folder: An empty folder with a short name: sockets live below it.
+        folder: An empty folder; the one within has a name that quoting must survive.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.temporary = folder / "t"
+        self.temporary = folder / "t 村"
         self.out = folder / "out"
         self.temporary.mkdir()
 

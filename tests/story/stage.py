@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from psycopg.conninfo import conninfo_to_dict
+
 from backend_sync.core.postgres import EmbeddedServer
 from tests.story.world import World
 
@@ -75,8 +77,8 @@ def stop_databases(directory: Path) -> None:
     for version in directory.rglob("cluster/PG_VERSION"):
         server = EmbeddedServer(version.parent.parent)
         server.stop()
-        sockets = Path(server.dsn().partition(" ")[0].partition("=")[2])
-        shutil.rmtree(sockets, ignore_errors=True)
+        sockets = conninfo_to_dict(server.dsn())["host"]
+        shutil.rmtree(str(sockets), ignore_errors=True)
 
 
 def workers_in(directory: Path) -> list[int]:

@@ -19,7 +19,8 @@ from edge.errors import DeviceFault
 from edge.journal import chain, genesis
 from edge.keys import FileIdentity, verifier
 from tests.story.forger import Epoch, Forger
-from tests.story.town import BOX, KIOSK, ORG
+from tests.story.stage import Stage
+from tests.story.town import BOX, KIOSK, ORG, Town
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,9 +28,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from backend_sync.messages import Answer
-    from tests.story.town import Town
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    """One town for both doors: what comes through one of them does not concern the other."""
+    with Stage() as stage:
+        town = Town(stage.world)
+        town.settle("--single-screen")
+        yield town
 
 
 # ------------------------------------------------------------------ telemetry

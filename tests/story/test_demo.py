@@ -69,8 +69,8 @@ def test_it_plays_a_recorded_drive(demo: Demo, real_data: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "step"),
-    [(signal.SIGINT, 4), (signal.SIGTERM, 1)],
-    ids=["Ctrl-C-while-driving", "SIGTERM-while-founding"],
+    [(signal.SIGINT, 3), (signal.SIGTERM, 1)],
+    ids=["Ctrl-C-while-funding", "SIGTERM-while-founding"],
 )
 def test_ctrl_c_in_the_middle_leaves_nothing(demo: Demo, number: signal.Signals, step: int) -> None:
     playing = subprocess.Popen(
