@@ -318,9 +318,13 @@ def _let_pass(place: Path) -> None:
 
 
 def _short_folder() -> Path:
-    """A folder for temporary files may be named too long itself; then the usual one serves."""
+    """The folder for temporary files, unless its own name is too long.
+
+    A folder of ours is made in it, 0700, and its owner is checked.
+    """
     named = Path(tempfile.gettempdir())
-    return named if len(os.fsencode(named)) <= SOCKET_FOLDER_BYTES_MAX else Path("/tmp")  # noqa: S108 - a folder of our own is made in it, 0700, and its owner is checked
+    fits = len(os.fsencode(named)) <= SOCKET_FOLDER_BYTES_MAX
+    return named if fits else Path("/tmp")  # noqa: S108 - see above
 
 
 def _require_own(directory: Path, uid: int) -> None:

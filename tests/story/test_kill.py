@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SIM = drive.Source(sim_s=600)
-WITHDRAWALS, FEN, COPIES = 8, 5_000, 6_000
+WITHDRAWALS, FEN, COPIES = 8, 5_000, 12_000
 
 
 def test_a_drive_that_box_core_and_database_did_not_survive_is_graded_the_same(
