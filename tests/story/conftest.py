@@ -83,7 +83,7 @@ class Demo:
             timeout=DEMO_S_MAX,
             check=False,
         )
-        drawn = sorted(path.name for path in self.out.glob("*")) if self.out.exists() else []
+        drawn = sorted(path.name for path in self.out.glob("*")) if self.out.is_dir() else []
         return Performance(done.returncode, done.stdout, done.stderr, self.leftovers(), drawn)
 
     def leftovers(self) -> list[str]:

@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from edge.config import load_config
+from edge.errors import LocalError
 from edge.store import open_reader
 from hardware.drivers.clock import SystemClock
 from hardware.sim.cards import place_card, remove_card, type_pin
@@ -74,8 +75,6 @@ class Counter:
         self._town = town
         self._language = language
         self._sim_dir = town.kiosk_dir / "sim"
-        if pictures is not None:
-            _clear_pictures(pictures)
         config = load_config(town.kiosk_config, KioskConfig)
         self._worker = build_counter(config, SystemClock())
         self._shell = build_shell(config, self._worker, pictures)
@@ -179,7 +178,19 @@ def read_till(town: Town) -> dict[str, int]:
     return row
 
 
-def _clear_pictures(folder: Path) -> None:
-    for path in folder.glob("*.png"):
-        if PICTURE.fullmatch(path.name):
-            path.unlink()
+def prepare_pictures(folder: Path) -> None:
+    """Makes the folder for pictures, and removes those of an earlier demonstration.
+
+    Raises:
+        LocalError: Nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.png"):
+            if PICTURE.fullmatch(path.name):
+                path.unlink()
+    except OSError as error:
+        raise LocalError(
+            f"No pictures can be saved in {folder} ({error.strerror}); name another --out.",
+            "story-out",
+        ) from error

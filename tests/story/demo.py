@@ -103,6 +103,7 @@ def _play(arguments: argparse.Namespace) -> int:
     # Imported here, so that --help and Ctrl-C need not wait for Qt and its like.
     from edge.errors import LastmileError, LocalError
     from tests.gui.pilot import PilotError
+    from tests.story.counter import has_display, prepare_pictures
     from tests.story.drive import Source, preview
     from tests.story.figures import Surprise
     from tests.story.play import Play, Wishes
@@ -110,6 +111,8 @@ def _play(arguments: argparse.Namespace) -> int:
 
     source = Source(arguments.log, tuple(arguments.dbc), SIM_S)
     try:
+        if not has_display():
+            prepare_pictures(arguments.out)
         look = preview(source)
         wishes = Wishes(source, look, arguments.language, arguments.out, arguments.broker)
         with (

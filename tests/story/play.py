@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.story.world import World
 
 STEPS = 8
+ENTRIES = 2
 FLOAT_FEN, DEPOSIT_FEN, WITHDRAWN_FEN = 500_000, 300_000, 50_000
 CONTACT = {"interval_s": 2, "poll_s": 1, "retry_s": 1, "retry_s_max": 1, "timeout_s": 5}
 
@@ -81,6 +82,7 @@ class Play:
                 self._withdraw(town, tell, counter)
                 self._post(town, tell, counter)
                 figures = self._report(town, tell)
+                counter.pilot.wait(lambda now: now.status.unsent == 0, 30)
                 check_privacy(town, transcript, tell)
                 yield figures, lambda: self._stay(town, counter)
             finally:
@@ -190,7 +192,8 @@ class Play:
         counter.finish()
         copy = counter.reprint()
         expect("the reprinted receipt is posted", True, posted in copy)
-        counter.pilot.wait(lambda now: now.status.unsent == 0, 60)
+        # The copy is in the journal only after it came out on paper.
+        counter.pilot.until(lambda: read_till(town)["entries"] == ENTRIES, "the copy's entry", 10)
         _show(copy, tell)
         tell.say(f"屏幕和补打的凭条：{posted}", f"screen and reprinted receipt say {posted}")
 
@@ -198,6 +201,7 @@ class Play:
     def _report(self, town: Town, tell: Narrator) -> dict[str, Any]:
         tell.step("对账", "The books")
         entries = read_till(town)["entries"]
+        expect("entries of the journal: a withdrawal and a copy of its receipt", ENTRIES, entries)
         found: dict[str, Any] = {}
 
         def settled() -> bool:

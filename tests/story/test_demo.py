@@ -128,6 +128,11 @@ def test_a_dbc_that_does_not_parse_is_one_sentence(demo: Demo) -> None:
     assert "broken.dbc" in refused(demo.play("--dbc", str(path)))
 
 
+def test_a_folder_that_takes_no_pictures_is_one_sentence(demo: Demo) -> None:
+    demo.out.write_bytes(b"a file, not a folder")
+    assert "name another --out" in refused(demo.play())
+
+
 def test_a_log_is_read_by_the_profile_that_its_dbc_fits(real_data: Path) -> None:
     folder = real_data / "can" / "toyota"
     log, dbc = folder / "toyota_60s_bus0.log", folder / "toyota_new_mc_pt_generated.dbc"
