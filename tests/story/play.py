@@ -219,7 +219,8 @@ class Play:
         for name in ("lost", "double", "ledger_sum"):
             expect(name, 0, figures[name])
         expect("cash of the ledger, fen", {KIOSK: cash}, core["cash_fen"])
-        expect("cash that the kiosk knows of, fen", cash, _drawer(town))
+        claim = f"the kiosk knows of {cash} fen in its drawer"
+        self.world.wait_until(claim, lambda: _drawer(town) == cash, 30)
         expect("the books are sound", True, core["sound"])
         tell.say(
             f"分录 {entries}，丢失 {figures['lost']}，重复 {figures['double']}，"

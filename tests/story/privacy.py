@@ -3,7 +3,7 @@
 Place in the flow: transcript, files of box and broker → **privacy** → demo, tests.
 
 * Nothing of a person or a vehicle is readable in what the broker hands out or keeps, or in what the
-  box keeps; only the pseudonym of the driver who is signed in stands in the box's own store.
+  box keeps, not even the pseudonym of the driver who is signed in.
 """
 
 from __future__ import annotations
@@ -47,8 +47,6 @@ def check_privacy(town: Town, transcript: Transcript, tell: Narrator) -> None:
     for name, marker in markers(town).items():
         expect(f"the {name} is in no message of {BOX}", False, transcript.holds(marker))
         for folder in (town.box_dir / "data", town.broker_dir):
-            if name == "driver" and folder.name == "data":
-                continue  # the box must know the pseudonym of the driver who is signed in
             found = [str(path) for path in files_holding(folder, marker)]
             expect(f"the {name} is in no file of {folder.name}", [], found)
     tell.say(
