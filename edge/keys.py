@@ -29,17 +29,19 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from edge.codec import decode, encode
 from edge.errors import DeviceFault, LocalError, PeerError
 from edge.seal import SIGNATURE_BYTES, read_sign1, sign1, verify_sign1
+from edge.suites import A256GCM, AEADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge.ports import Signer
+    from edge.ports import Randomness, Signer
     from edge.suites import Aead
 
 CHAIN_KEY_BYTES: Final = 32
 POINT_BYTES: Final = 65
 HALF: Final = SIGNATURE_BYTES // 2
+LOCAL_SUITE: Final = AEADS[A256GCM]
 KID_LINE: Final = b"Lastmile identity: "
 EVIDENCE_ITEMS_MAX: Final = 4_096
 HPKE: Final = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
@@ -250,6 +252,39 @@ def _derive(chain_key: bytes, info: bytes, length: int) -> bytes:
 
 def _epoch_info(device: str, epoch: int) -> bytes:
     return encode(["lastmile epoch", device, epoch])
+
+
+# ------------------------------------------------------------------ kept for oneself
+class LocalSecret:
+    """Seals what a device keeps for itself alone: nonce (12 bytes) ‖ ciphertext ‖ tag, A256GCM.
+
+    Args:
+        identity: The key is derived from its private key; whoever has a file that was sealed so,
+            a copy or a backup of it, and not the key, reads nothing.
+        purpose: What is kept; a secret of another purpose does not open.
+        randomness: Makes nonces.
+    """
+
+    def __init__(self, identity: FileIdentity, purpose: str, randomness: Randomness) -> None:
+        scalar = identity.private_key.private_numbers().private_value
+        self._key = _derive(
+            scalar.to_bytes(HALF, "big"), encode(["lastmile local", purpose]), CHAIN_KEY_BYTES
+        )
+        self._randomness = randomness
+
+    def seal(self, plaintext: bytes) -> bytes:
+        """Returns the sealed bytes; the same plaintext gives others each time."""
+        nonce = self._randomness.token(LOCAL_SUITE.nonce_bytes)
+        return nonce + LOCAL_SUITE.seal(self._key, nonce, plaintext, b"")
+
+    def open(self, sealed: bytes) -> bytes:
+        """Opens what was sealed here.
+
+        Raises:
+            PeerError: Sealed by another device or for another purpose, or changed.
+        """
+        nonce, rest = sealed[: LOCAL_SUITE.nonce_bytes], sealed[LOCAL_SUITE.nonce_bytes :]
+        return LOCAL_SUITE.open(self._key, nonce, rest, b"")
 
 
 # ------------------------------------------------------------------ files

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from edge import epochs, outbox
 from edge.config import load_config
 from edge.errors import DeviceFault, LastmileError, LocalError
-from edge.keys import FileIdentity, verifier
+from edge.keys import FileIdentity, LocalSecret, verifier
 from edge.log import setup_logging
 from edge.store import open_reader, open_store
 from hardware.drivers.can_bus import BusSettings, BusSource, PeriodicRequest
@@ -35,9 +35,9 @@ from vehicle_gateway.decode import Decoder
 from vehicle_gateway.driver import (
     DriverBook,
     consent_text,
+    count_statements,
     leave_statement,
     make_statement,
-    waiting_statements,
 )
 from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.mqtt import Address, BrokerPlace, Publisher
@@ -243,7 +243,7 @@ def _sleep(stop: threading.Event, seconds: float) -> None:
     stop.wait(seconds)
 
 
-def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN401
+def _identity(config: GatewayConfig) -> FileIdentity:
     identity = FileIdentity.load(config.gateway.identity)
     if identity.kid != config.gateway.device:
         raise LocalError(
@@ -251,6 +251,15 @@ def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN
             "[gateway] device or provision this box.",
             "gateway-identity",
         )
+    return identity
+
+
+def _secret(identity: FileIdentity) -> LocalSecret:
+    return LocalSecret(identity, driver.SEALED_FOR, SystemRandomness())
+
+
+def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN401
+    identity = _identity(config)
     waiting = outbox.Outbox(
         store, identity.kid, outbox.OutboxLimits(bytes_max=config.outbox.bytes_max)
     )
@@ -262,7 +271,7 @@ def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN
         topic=Address(config.gateway.org, config.gateway.device).up,
     )
     stream = epochs.SealedStream(store, waiting, ports)
-    return Sink(store, waiting, stream, DriverBook(store), clock)
+    return Sink(store, waiting, stream, DriverBook(store, _secret(identity)), clock)
 
 
 def _publisher(config: GatewayConfig, sink: Sink, clock: Clock) -> Publisher | None:
@@ -310,7 +319,7 @@ def _consent(arguments: argparse.Namespace) -> None:
     )
     if not withdrawn:
         print(consent_text().texts[arguments.language])
-    leave_statement(config.gateway.data_dir, statement)
+    leave_statement(config.gateway.data_dir, statement, _secret(_identity(config)))
     word = "withdrawn" if withdrawn else "given"
     print(f"Consent {word} for {statement.subject}; the gateway signs it within a second or so.")
 
@@ -339,7 +348,7 @@ def _status(arguments: argparse.Namespace) -> None:
         now_us = SystemClock().now().wall_us
         status: Mapping[str, Any] = {
             **read_status(store, config.gateway.device, now_us),
-            "statements": sum(1 for _ in waiting_statements(data_dir)),
+            "statements": count_statements(data_dir),
         }
     if arguments.json:
         print(json.dumps(status))

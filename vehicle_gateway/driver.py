@@ -11,6 +11,7 @@ the two takes it in once more, to the same effect.
 * Without a live consent there is no driver: batches then carry nothing of any person.
 * Giving consent signs the driver in; withdrawing ends both, and what the box knew of them goes.
 * On the wire a statement is sealed to the core: the broker does not learn who drives.
+* At rest statement and driver are sealed for this box: no file of it names who drives.
 * A driver is a pseudonym. What looks like a telephone or identity number is refused.
 * What was agreed to is the exact text, by its SHA-256.
 """
@@ -26,7 +27,7 @@ import msgspec
 from sqlite_utils.migrations import Migrations
 
 from edge.catalogue import check_body
-from edge.errors import DeviceFault, LocalError
+from edge.errors import DeviceFault, LocalError, PeerError
 from edge.keys import write_private
 from edge.store import create_tables
 
@@ -37,24 +38,27 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from edge.epochs import SealedStream
+    from edge.keys import LocalSecret
     from edge.store import Store
 
 FOLDER: Final = "statements"
+SEALED_FILES: Final = "[0-9]*.sealed"
 CHANNEL: Final = "box"
 DAY_US: Final = 86_400_000_000
 SUBJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LOOKS_PERSONAL: Final = re.compile(r"\d{8,}")
+SEALED_FOR: Final = "gateway driver"
 MIGRATIONS = Migrations("gateway_driver")
 
 
 @MIGRATIONS()
 def gateway_driver_001(database: Database) -> None:
-    """The driver who is signed in: one row or none."""
+    """The driver who is signed in, sealed: one row or none."""
     create_tables(
         database,
         """CREATE TABLE gateway_driver (
             id         INTEGER PRIMARY KEY CHECK (id = 1),
-            subject    TEXT    NOT NULL,
+            subject    BLOB    NOT NULL,
             given_us   INTEGER NOT NULL,
             expires_us INTEGER NOT NULL
         )""",
@@ -129,28 +133,28 @@ def make_statement(
     )
 
 
-def leave_statement(data_dir: Path, statement: Statement) -> Path:
-    """Writes a statement where the gateway finds it; on disk when this returns.
+def leave_statement(data_dir: Path, statement: Statement, secret: LocalSecret) -> Path:
+    """Writes a statement, sealed, where the gateway finds it; on disk when this returns.
 
     Raises:
         DeviceFault: It cannot be written.
     """
     word = "withdraw" if statement.withdrawn else "give"
-    path = data_dir / FOLDER / f"{statement.given_us:020d}-{word}.json"
-    write_private(path, msgspec.json.encode(statement))
+    path = data_dir / FOLDER / f"{statement.given_us:020d}-{word}.sealed"
+    write_private(path, secret.seal(msgspec.json.encode(statement)))
     return path
 
 
-def waiting_statements(data_dir: Path) -> Iterator[tuple[Path, Statement]]:
+def waiting_statements(data_dir: Path, secret: LocalSecret) -> Iterator[tuple[Path, Statement]]:
     """Yields statements that were left, oldest first.
 
     Raises:
         DeviceFault: One of them is damaged; it is named.
     """
-    for path in sorted((data_dir / FOLDER).glob("[0-9]*.json")):
+    for path in sorted((data_dir / FOLDER).glob(SEALED_FILES)):
         try:
-            yield path, msgspec.json.decode(path.read_bytes(), type=Statement)
-        except (OSError, msgspec.DecodeError) as error:
+            yield path, msgspec.json.decode(secret.open(path.read_bytes()), type=Statement)
+        except (OSError, PeerError, msgspec.DecodeError) as error:
             raise DeviceFault(
                 f"The statement {path} cannot be read ({error}). Remove it and let the driver "
                 "repeat it.",
@@ -158,11 +162,31 @@ def waiting_statements(data_dir: Path) -> Iterator[tuple[Path, Statement]]:
             ) from error
 
 
-class DriverBook:
-    """The driver who is signed in at this box."""
+def count_statements(data_dir: Path) -> int:
+    """Returns how many statements wait for the gateway."""
+    return sum(1 for _ in (data_dir / FOLDER).glob(SEALED_FILES))
 
-    def __init__(self, store: Store) -> None:
+
+def someone_is_signed_in(store: Store, now_us: int) -> bool:
+    """Says whether a consent lives now, and not whose."""
+    row = store.row(
+        "SELECT 1 AS lives FROM gateway_driver WHERE given_us <= ? AND ? < expires_us",
+        (now_us, now_us),
+    )
+    return row is not None
+
+
+class DriverBook:
+    """The driver who is signed in at this box.
+
+    Args:
+        store: Opened with `MIGRATIONS`.
+        secret: Seals the driver's pseudonym at rest.
+    """
+
+    def __init__(self, store: Store, secret: LocalSecret) -> None:
         self._store = store
+        self.secret = secret
 
     def take_in(self, statement: Statement, stream: SealedStream) -> None:
         """Signs a statement into the chain and acts on it, in one transaction.
@@ -175,15 +199,18 @@ class DriverBook:
         with self._store.transaction():
             stream.state_privately("consent", body)
             if statement.withdrawn:
-                self._store.execute(
-                    "DELETE FROM gateway_driver WHERE subject = ?", (statement.subject,)
-                )
+                if self._subject(self._row()) == statement.subject:
+                    self._store.execute("DELETE FROM gateway_driver")
                 return
             self._store.execute(
                 "INSERT INTO gateway_driver (id, subject, given_us, expires_us) VALUES (1, ?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET subject = excluded.subject,"
                 " given_us = excluded.given_us, expires_us = excluded.expires_us",
-                (statement.subject, statement.given_us, statement.expires_us),
+                (
+                    self.secret.seal(statement.subject.encode()),
+                    statement.given_us,
+                    statement.expires_us,
+                ),
             )
 
     def live(self, now_us: int) -> str | None:
@@ -191,7 +218,10 @@ class DriverBook:
         row = self._row()
         if row is None or not row["given_us"] <= now_us < row["expires_us"]:
             return None
-        return str(row["subject"])
+        return self._subject(row)
+
+    def _subject(self, row: dict[str, Any] | None) -> str | None:
+        return self.secret.open(bytes(row["subject"])).decode() if row else None
 
     def _row(self) -> dict[str, Any] | None:
         return self._store.row("SELECT subject, given_us, expires_us FROM gateway_driver")

@@ -166,7 +166,7 @@ class Gateway:
             self._batcher.take(window)
 
     def _take_statements(self) -> None:
-        for path, statement in waiting_statements(self._data_dir):
+        for path, statement in waiting_statements(self._data_dir, self._sink.drivers.secret):
             if not statement.withdrawn:
                 self._seal_rest()  # what was collected before the consent stays without a driver
             self._sink.drivers.take_in(statement, self._sink.stream)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.codec import decode
 from edge.outbox import Outbox
-from vehicle_gateway.driver import DriverBook
+from vehicle_gateway.driver import someone_is_signed_in
 
 if TYPE_CHECKING:
     from edge.store import Store
@@ -26,12 +26,11 @@ def read_status(store: Store, device: str, now_us: int) -> dict[str, Any]:
     """
     row = store.row("SELECT source, position, totals FROM gateway_checkpoint")
     counts = Outbox(store, device).counts()
-    driver = DriverBook(store).live(now_us)
     return {
         "device": device,
         "source": row["source"] if row else None,
         "position": row["position"] if row else 0,
         **(decode(bytes(row["totals"])) if row else {}),
         **{name: counts[name] for name in ("waiting", "bytes", "settled", "dropped")},
-        "driver": "signed in" if driver else "none",
+        "driver": "signed in" if someone_is_signed_in(store, now_us) else "none",
     }

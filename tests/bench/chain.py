@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import epochs, outbox
-from edge.keys import FileIdentity, HpkeKeypair
+from edge.keys import FileIdentity, HpkeKeypair, LocalSecret
 from edge.ports import EXTENDED_ID
 from edge.store import open_store
 from hardware.drivers.broker import BrokerFiles, start_broker
@@ -106,7 +106,8 @@ def _sink(store: Store, identity: FileIdentity, core: HpkeKeypair) -> Sink:
         topic=ADDRESS.up,
     )
     stream = epochs.SealedStream(store, waiting, ports)
-    return Sink(store, waiting, stream, DriverBook(store), clock)
+    secret = LocalSecret(identity, driver.SEALED_FOR, SystemRandomness())
+    return Sink(store, waiting, stream, DriverBook(store, secret), clock)
 
 
 def run_naive(log: Path, frames_max: int, folder: Path, runs: int) -> list[Outcome]:

@@ -18,6 +18,7 @@ from edge.keys import (
     KID_LINE,
     FileIdentity,
     HpkeKeypair,
+    LocalSecret,
     hpke_open,
     hpke_seal,
     load_public,
@@ -32,6 +33,7 @@ from edge.keys import (
 )
 from edge.seal import sign1
 from edge.suites import AEADS
+from hardware.drivers.clock import SystemRandomness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -385,3 +387,27 @@ def test_the_context_of_a_wrapped_key_has_one_spelling() -> None:
     info = encode(["lastmile epoch", "box-1", 7])
     assert decode(info) == ["lastmile epoch", "box-1", 7]
     assert hpke_open(CORE, sealed, info) == bytes(32)
+
+
+# ---------------------------------------------------------------- kept for oneself
+@given(st.binary(max_size=200))
+def test_what_a_device_keeps_for_itself_opens_again_and_never_looks_the_same(data: bytes) -> None:
+    secret = LocalSecret(BOX, "drivers", SystemRandomness())
+    first, second = secret.seal(data), secret.seal(data)
+    assert first != second
+    assert secret.open(first) == secret.open(second) == data
+
+
+@pytest.mark.parametrize(
+    ("identity", "purpose"), [(OTHER, "drivers"), (BOX, "receipts")], ids=["device", "purpose"]
+)
+def test_what_is_kept_opens_for_no_other(identity: FileIdentity, purpose: str) -> None:
+    sealed = LocalSecret(BOX, "drivers", SystemRandomness()).seal(b"driver-1")
+    with pytest.raises(PeerError):
+        LocalSecret(identity, purpose, SystemRandomness()).open(sealed)
+
+
+@given(st.binary(max_size=64))
+def test_damaged_bytes_of_our_own_are_an_error_of_ours(data: bytes) -> None:
+    with pytest.raises(PeerError):
+        LocalSecret(BOX, "drivers", SystemRandomness()).open(data)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backend_sync.credit.consent import DRIVING_GRADE
-from edge.errors import DeviceFault, LocalError
-from tests.unit.vehicle_gateway.yard import START_US, Box, Core, feed
+from edge.errors import DeviceFault, LocalError, PeerError
+from edge.keys import FileIdentity, LocalSecret
+from tests.unit.vehicle_gateway.yard import START_US, Box, Core, CountingRandomness, feed
 from vehicle_gateway.driver import (
     DAY_US,
+    SEALED_FOR,
     Statement,
     consent_text,
     leave_statement,
@@ -122,15 +124,44 @@ def test_batches_after_a_withdrawal_have_no_driver(box: Box, core: Core) -> None
     assert set(drivers[1:]) == {None}
 
 
-def test_statements_wait_on_disk_in_the_order_they_were_made(tmp_path: Path) -> None:
-    leave_statement(tmp_path, withdrawn())
-    path = leave_statement(tmp_path, given())
-    assert [each.withdrawn for _, each in waiting_statements(tmp_path)] == [False, True]
+@pytest.fixture
+def secret(tmp_path: Path) -> LocalSecret:
+    identity = FileIdentity.create(tmp_path / "keys" / "box.pem", "box-1")
+    return LocalSecret(identity, SEALED_FOR, CountingRandomness())
+
+
+def test_no_file_of_the_box_names_the_driver(box: Box) -> None:
+    leave_statement(box.folder, given(), box.secret)
+    box.open()
+    for path, statement in waiting_statements(box.folder, box.secret):
+        box.sink.drivers.take_in(statement, box.sink.stream)
+        assert path.exists()
+    assert box.sink.drivers.live(START_US) == "driver-1"
+    files = [path for path in box.folder.rglob("*") if path.is_file()]
+    assert len(files) >= 3, "identity, store and statement"
+    assert [path.name for path in files if b"driver-1" in path.read_bytes()] == []
+
+
+def test_a_driver_sealed_by_another_box_is_not_believed(box: Box, tmp_path: Path) -> None:
+    box.open()
+    box.sink.drivers.take_in(given(), box.sink.stream)
+    other = FileIdentity.create(tmp_path / "keys" / "other.pem", "box-1")
+    box.sink.drivers.secret = LocalSecret(other, SEALED_FOR, CountingRandomness())
+    with pytest.raises(PeerError):
+        box.sink.drivers.live(START_US)
+
+
+def test_statements_wait_on_disk_in_the_order_they_were_made(
+    tmp_path: Path, secret: LocalSecret
+) -> None:
+    leave_statement(tmp_path, withdrawn(), secret)
+    path = leave_statement(tmp_path, given(), secret)
+    assert [each.withdrawn for _, each in waiting_statements(tmp_path, secret)] == [False, True]
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_damaged_statement_is_named(tmp_path: Path) -> None:
-    path = leave_statement(tmp_path, given())
+def test_a_damaged_statement_is_named(tmp_path: Path, secret: LocalSecret) -> None:
+    path = leave_statement(tmp_path, given(), secret)
     path.write_bytes(b"{")
     with pytest.raises(DeviceFault, match=path.name):
-        list(waiting_statements(tmp_path))
+        list(waiting_statements(tmp_path, secret))

@@ -118,7 +118,7 @@ def test_consent_given_and_withdrawn_on_the_way(box: Box, core: Core) -> None:
         statement = make_statement("driver-1", "zh", now_us, 365, withdrawn=withdrawn)
 
         def act() -> None:
-            leave_statement(box.folder, statement)
+            leave_statement(box.folder, statement, box.secret)
 
         return act
 

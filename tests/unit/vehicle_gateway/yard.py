@@ -21,6 +21,7 @@ from edge.epochs import PRIVATE_INFO
 from edge.keys import (
     FileIdentity,
     HpkeKeypair,
+    LocalSecret,
     hpke_open,
     ratchet,
     sign_evidence,
@@ -36,7 +37,7 @@ from vehicle_gateway import batch, driver
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
-from vehicle_gateway.driver import DriverBook
+from vehicle_gateway.driver import SEALED_FOR, DriverBook
 from vehicle_gateway.mqtt import Address
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.windows import Windows
@@ -131,6 +132,7 @@ class Box:
 
     def __post_init__(self) -> None:
         self.identity = FileIdentity.create(self.folder / "identity.pem", DEVICE)
+        self.secret = LocalSecret(self.identity, SEALED_FOR, self.randomness)
         self.decoder = Decoder(load_profile())
 
     @property
@@ -147,7 +149,9 @@ class Box:
             self.identity, self.core_public, self.clock, self.randomness, ADDRESS.up
         )
         stream = epochs.SealedStream(self.store, waiting, ports)
-        self.sink = Sink(self.store, waiting, stream, DriverBook(self.store), self.clock)
+        self.sink = Sink(
+            self.store, waiting, stream, DriverBook(self.store, self.secret), self.clock
+        )
         batcher = Batcher(
             self.sink, Vehicle(DEVICE, "bus-1"), Decoder(load_profile()), default_campaign()
         )
