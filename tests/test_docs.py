@@ -216,6 +216,30 @@ def test_both_readmes_give_the_same_commands() -> None:
     assert shell_commands(README) == shell_commands(README_ZH)
 
 
+# ---------------------------------------------------------------- the map
+def missing_rooms(markup: str) -> list[str]:
+    """Files and folders that a page names in code spans and that are nowhere in the tree."""
+    named = re.findall(r"`([\w./-]+(?:\.(?:py|toml|json|sql|md)|/))`", markup)
+    return [word for word in named if not _stands(word.strip("/"))]
+
+
+def _stands(name: str) -> bool:
+    if (ROOT / name).exists():
+        return True
+    return any(path for room in (*PACKAGES, "tests") for path in (ROOT / room).rglob(name))
+
+
+def test_the_map_names_rooms_that_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"`[\w./-]+\.py`", text)) > 30
+    assert not missing_rooms(text)
+
+
+def test_a_room_that_is_gone_is_noticed() -> None:
+    text = "see `edge/gone.py`, `tests/nowhere/` and `edge/codec.py`, `ledger.py`"
+    assert missing_rooms(text) == ["edge/gone.py", "tests/nowhere/"]
+
+
 # ---------------------------------------------------------------- planted gaps
 def test_a_missing_option_is_noticed() -> None:
     parser = argparse.ArgumentParser()
