@@ -4,6 +4,7 @@ Place in the flow: pytest reads this first.
 
 * `real_data` is a fixture and a marker: a test that asks for the fixture carries the marker.
 * Recordings are read where they lie and never copied into the repository.
+* Property tests have no deadline: machines are shared, and a suite that measures time is luck.
 * What was skipped for lack of recordings is counted at the end, so that nobody takes it for passed.
 """
 
@@ -13,9 +14,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("QT_QUICK_BACKEND", "software")
+
+settings.register_profile(
+    "shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared-machine")
 
 NO_RECORDINGS = "no recordings; set LASTMILE_REAL_DATA to their folder"
 ROOT = Path(__file__).resolve().parent.parent
