@@ -221,14 +221,15 @@ def heavy_files(root: Path) -> Iterator[str]:
 def unpacked_data(root: Path) -> Iterator[str]:
     """Data files in a package that `package_data` of setup.cfg would leave behind."""
     settings = _setup(root)
+    taken: set[Path] = set()
     for package in PACKAGES:
-        listed = (
-            settings.get("options.package_data", package, fallback="").replace(",", " ").split()
-        )
-        taken = {path for pattern in listed for path in (root / package).glob(pattern)}
-        for path in files(root / package):
-            if path.suffix not in {".py", ".pyi"} and path not in taken:
-                yield f"{path.relative_to(root)} is in no package_data pattern of setup.cfg"
+        listed = settings.get("options.package_data", package, fallback="")
+        for pattern in listed.replace(",", " ").split():
+            taken.update((root / package).glob(pattern))
+    for path in files(root):
+        packed = path.relative_to(root).parts[0] in PACKAGES and path.suffix not in {".py", ".pyi"}
+        if packed and path not in taken:
+            yield f"{path.relative_to(root)} is in no package_data pattern of setup.cfg"
 
 
 # ---------------------------------------------------------------- checks of imports
@@ -407,6 +408,13 @@ def test_a_check_finds(planted: str, tmp_path: Path) -> None:
     assert not list(check(tmp_path))
     path.write_text(text, encoding="utf-8")
     assert list(check(tmp_path))
+
+
+def test_what_git_ignores_is_no_data_that_must_be_packed(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
+    (tmp_path / "edge" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "edge" / "__pycache__" / "a.pyc").write_bytes(b"")
+    assert not list(unpacked_data(tmp_path))
 
 
 def test_docstrings_comments_and_blank_lines_are_no_code() -> None:
