@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.codec import encode
 from edge.keys import CHAIN_KEY_BYTES, hpke_seal, ratchet, sign_evidence, wrap_chain_key
 from edge.outbox import PRIORITY_EVIDENCE, PRIORITY_START, Message
+from edge.purposes import PRIVATE_INFO
 from edge.seal import epoch_kid, seal_encrypt0
 from edge.suites import A256GCM, suite_of
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from edge.suites import Aead
 
 EPOCH_US_MAX: Final = 3_600_000_000
-PRIVATE_INFO: Final = b"lastmile private statement"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from sqlite_utils.migrations import Migrations
 
 from edge.errors import PeerError
 from edge.keys import open_evidence, verifier
+from edge.purposes import CATALOGUE_TOPIC
 from edge.store import create_tables
 from kiosk_app.service_checks import read_service
 from kiosk_app.words import Text
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from edge.store import Store
     from kiosk_app.service import Service
 
-CATALOGUE_TOPIC: Final = "lastmile catalogue"
 CATALOGUE_KID: Final = "catalogue"
 SERVICES_MAX: Final = 40
 HASH_DIGITS: Final = 64

@@ -26,6 +26,7 @@ import msgspec
 from edge.codec import decode
 from edge.errors import LastmileError, PeerError
 from edge.keys import open_evidence, verifier
+from edge.purposes import LEASE_TOPIC, PIN_ANSWER_TOPIC, answer_id, id_key
 from edge.seal import read_sign1
 from kiosk_app.privacy import day_of, mask_account
 from kiosk_app.receipt import Receipt, receipt_number
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
     from kiosk_app.service import LedgerPart
     from kiosk_app.till import Till
 
-LEASE_TOPIC: Final = "lastmile lease"
 LEASE_KID: Final = "core"
-PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 NO_LEASE: Final = "no-lease"
 REASONS: Final = (
     NO_LEASE, "lease-forged", "lease-other-customer", "lease-other-kiosk", "wrong-block",
@@ -152,9 +151,9 @@ class Teller:
         mirror = self._mirror()
         if mirror is None:
             return
-        stated_us = mirror.noted("stated_us")
-        for known_us in (stated_us, *(mirror.as_of_us(scope) for scope in TIMED_SCOPES)):
-            self.till.raise_floor(known_us or 0)
+        for scope in TIMED_SCOPES:
+            self.till.raise_floor(mirror.as_of_us(scope) or 0, is_signed=True)
+        self.till.raise_floor(mirror.noted("stated_us") or 0)
 
     def ask(self, act: str, facts: Mapping[str, Any]) -> Answer:
         """Answers a question of the flow: `customer`, `balance` or `lease`."""
@@ -405,17 +404,3 @@ class Teller:
             self._journal.append(
                 "FACT", "receipt-copy", {"of": receipt.op_id, "receipt": receipt.number}
             )
-
-
-def id_key(lookup_key: bytes, id_number: str) -> str:
-    """Returns what stands for an ID number: HMAC-SHA256, hexadecimal; the core makes the same."""
-    return hmac.new(lookup_key, id_number.upper().encode(), hashlib.sha256).hexdigest()
-
-
-def answer_id(answer: bytes) -> bytes:
-    """Returns what tells one PIN answer from another: what was signed, since a signature can vary.
-
-    Raises:
-        PeerError: It is no signed answer.
-    """
-    return hashlib.sha256(read_sign1(answer)[1]).digest()

@@ -151,10 +151,17 @@ class Till:
         row = self.store.row("SELECT wall_us FROM time_floor WHERE id = 1")
         return int(row["wall_us"]) if row else 0
 
-    def raise_floor(self, wall_us: int) -> None:
-        """Notes a time that was seen; an earlier one, or a leap of over a year, changes nothing."""
+    def raise_floor(self, wall_us: int, *, is_signed: bool = False) -> None:
+        """Notes a time that was seen; an earlier one, or a leap of over a year, changes nothing.
+
+        Args:
+            wall_us: The time.
+            is_signed: The core said so. Its time is no clock gone mad, however far it leaps: else
+                a kiosk that first woke up in 1970 would stay there.
+        """
         floor = self.time_floor_us()
-        if wall_us <= floor or (floor and wall_us > floor + FLOOR_AHEAD_US_MAX):
+        leaps = floor > 0 and wall_us > floor + FLOOR_AHEAD_US_MAX
+        if wall_us <= floor or (leaps and not is_signed):
             return
         self.store.execute(
             "INSERT INTO time_floor (id, wall_us) VALUES (1, ?) "

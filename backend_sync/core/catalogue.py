@@ -18,6 +18,7 @@ from backend_sync.core.registry import find_device
 from edge.codec import decode
 from edge.errors import LocalError
 from edge.keys import sign_evidence
+from edge.purposes import CATALOGUE_TOPIC
 from edge.seal import read_sign1
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from backend_sync.core.database import Connection
     from edge.ports import Signer
 
-CATALOGUE_TOPIC: Final = "lastmile catalogue"
 DOCUMENT_BYTES_MAX: Final = 262_144
 DAY_US: Final = 86_400_000_000
 

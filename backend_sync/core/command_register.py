@@ -32,11 +32,11 @@ from backend_sync.core.registry import (
     derived_id,
     find_certificate,
     fund_drawer,
-    id_key,
     require_id,
 )
 from edge.errors import LocalError, PeerError
 from edge.keys import hpke_seal, load_public, write_private
+from edge.purposes import LOOKUP_INFO, id_key
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 BUNDLE_VERSION: Final = 1
 REQUEST_BYTES_MAX: Final = 65_536
-LOOKUP_INFO: Final = b"lastmile lookup key"
 LEASE_DIGITS: Final = 32
 LEASE: Final = re.compile(r"[0-9a-f]{32}")
 ID_NUMBER: Final = re.compile(r"\d{17}[\dX]", re.ASCII)

@@ -32,6 +32,7 @@ from backend_sync.core.registry import (
 from edge.codec import decode, encode
 from edge.errors import LocalError, PeerError
 from edge.keys import HpkeKeypair, hpke_open, hpke_seal, sign_evidence
+from edge.purposes import LEASE_TOPIC, PIN_INFO, STORED_PIN_INFO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from backend_sync.messages import Position, Request
     from edge.ports import Signer
 
-LEASE_TOPIC: Final = "lastmile lease"
-PIN_INFO: Final = b"lastmile pin verifier"
-STORED_PIN_INFO: Final = b"lastmile stored pin verifier"
 SALT_BYTES: Final = 16
 HASH_BYTES: Final = 32
 ARGON2_ITERATIONS: Final = 2

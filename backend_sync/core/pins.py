@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.codec import decode
 from edge.errors import PeerError
 from edge.keys import open_evidence, verifier
+from edge.purposes import PIN_ANSWER_TOPIC, answer_id
 from edge.seal import read_sign1
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from backend_sync.core.database import Connection
     from backend_sync.core.leases import LeaseState, Withdrawal
 
-PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 WRONG: Final = "pin-answer"
 SPENT: Final = "pin-answer-spent"
 
@@ -69,10 +69,10 @@ def verifier_digest(document: bytes) -> bytes:
     return hashlib.sha256(record["pin_verifier"]).digest()
 
 
-def answer_id(answer: bytes) -> bytes:
-    """Returns what tells answers apart: SHA-256 of what was signed, since a signature can vary."""
+def claimed_answer(answer: bytes) -> bytes:
+    """Returns the id of what an entry shows as its PIN answer, whatever bytes these are."""
     try:
-        return hashlib.sha256(read_sign1(answer)[1]).digest()
+        return answer_id(answer)
     except PeerError:
         return hashlib.sha256(answer).digest()
 

@@ -42,7 +42,7 @@ from backend_sync.core.leases import (
     note_uses,
 )
 from backend_sync.core.ledger import Transfer, post_batch
-from backend_sync.core.pins import SPENT, answer_id, judge_answer, note_answers, spent_answers
+from backend_sync.core.pins import SPENT, claimed_answer, judge_answer, note_answers, spent_answers
 from backend_sync.core.registry import balance_items, drawer_items
 from edge.catalogue import require_kind
 from edge.errors import LastmileError
@@ -139,7 +139,7 @@ def _read_batch(connection: Connection, queued: Sequence[Queued]) -> Batch:
     claims = {each.op_id: read_withdrawal(each) for each in queued}
     known = [claim for claim in claims.values() if claim is not None]
     leases = lock_leases(connection, [claim.lease for claim in known])
-    spent = spent_answers(connection, {answer_id(claim.pin_answer) for claim in known})
+    spent = spent_answers(connection, {claimed_answer(claim.pin_answer) for claim in known})
     return Batch(queued, claims, leases, frozenset(spent))
 
 
@@ -160,13 +160,14 @@ def plan_entries(batch: Batch, refused: Mapping[UUID, str]) -> list[Plan]:
         if lease is not None:
             lease = replace(lease, count_used=lease.count_used + uses[lease.lease])
         plan = _plan(each, claim, lease)
-        if plan.order is not None and claim is not None and answer_id(claim.pin_answer) in spent:
+        answer = claimed_answer(claim.pin_answer) if claim else b""
+        if plan.order is not None and answer in spent:
             plan = _to_suspense(plan, SPENT)
         if each.op_id in refused:
             plan = _to_suspense(plan, refused[each.op_id])
         if plan.status == "posted" and claim is not None:
             uses[claim.lease] += 1
-            spent.add(answer_id(claim.pin_answer))
+            spent.add(answer)
         plans.append(plan)
     return plans
 
@@ -273,7 +274,7 @@ def _write(connection: Connection, plans: Sequence[Plan], now_us: int) -> None:
     )
     paid = [(plan.claim, plan.queued) for plan in plans if plan.claim and plan.status == "posted"]
     note_uses(connection, Counter(claim.lease for claim, _ in paid))
-    note_answers(connection, {answer_id(claim.pin_answer): each.op_id for claim, each in paid})
+    note_answers(connection, {claimed_answer(claim.pin_answer): each.op_id for claim, each in paid})
     raise_exceptions(connection, [_exception(p) for p in plans if p.status == "suspense"], now_us)
     publish(connection, _news(connection, plans, now_us))
 

@@ -10,7 +10,6 @@ Place in the flow: `lastmile-core device|customer add` → **registry** → acce
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -228,11 +227,6 @@ def require_id(name: str) -> str:
             f"{name!r} is no id: use 1 to 64 letters, digits, dots, dashes and underscores.", "id"
         )
     return name
-
-
-def id_key(lookup_key: bytes, id_number: str) -> str:
-    """Returns what stands for an ID number: HMAC-SHA256, hexadecimal."""
-    return hmac.new(lookup_key, id_number.upper().encode(), hashlib.sha256).hexdigest()
 
 
 def mask_name(name: str) -> str:

@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backend_sync.telemetry.stream import Close, Gap, Stream, digest_of
 from edge.codec import decode
-from edge.epochs import PRIVATE_INFO
 from edge.errors import PeerError
 from edge.keys import HpkeKeypair, hpke_open, open_evidence, ratchet, unwrap_chain_key, verifier
+from edge.purposes import PRIVATE_INFO
 from edge.seal import open_encrypt0, read_encrypt0, read_sign1
 from edge.suites import AEADS
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.config import read_toml, write_config
 from edge.errors import LocalError, PeerError
 from edge.keys import FileIdentity, HpkeKeypair, hpke_open, write_private
+from edge.purposes import LOOKUP_INFO
 from hardware.provision.bundle import (
     Owner,
     fingerprint,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
     Settings = dict[str, dict[str, Any]]
 
-LOOKUP_INFO: Final = b"lastmile lookup key"
 LOOKUP_KEY_BYTES: Final = 32
 
 

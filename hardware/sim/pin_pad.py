@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from edge.codec import decode
 from edge.errors import DeviceFault, LocalError, PeerError
 from edge.keys import FileIdentity, HpkeKeypair, hpke_open, sign_evidence, write_private
+from edge.purposes import PIN_ANSWER_TOPIC, PIN_INFO
 from hardware.drivers.call import CallDevice, text_parameter
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from edge.ports import Clock, Completion
     from hardware.drivers.call import Call
 
-PIN_INFO: Final = b"lastmile pin verifier"
-ANSWER_TOPIC: Final = "lastmile pin answer"
 TRIES_MAX: Final = 5
 PIN_DIGITS: Final = 6
 TYPED_BYTES_MAX: Final = 64
@@ -216,7 +215,7 @@ class PinPad(CallDevice):
             "verifier": block.digest,
         }
         left = TRIES_MAX - self._tries(block)
-        signed = sign_evidence(self._identity, record, ANSWER_TOPIC)
+        signed = sign_evidence(self._identity, record, PIN_ANSWER_TOPIC)
         if ok:
             return call.done(answer=signed, ok=True, tries_left=left)
         code = "wrong-pin" if left else "pin-blocked"

@@ -17,6 +17,7 @@ from edge.epochs import EPOCH_US_MAX
 from edge.errors import DeviceFault, LocalError, PeerError
 from edge.keys import hpke_open, ratchet, unwrap_chain_key
 from edge.outbox import PRIORITY_RAW, OutboxLimits
+from edge.purposes import PRIVATE_INFO
 from edge.seal import nonce_of, open_encrypt0, read_encrypt0, read_sign1, seal_encrypt0
 from edge.suites import AEADS
 from tests.unit.edge.desk import DEVICE, DOWN, UP, CoreSide, Desk, Running
@@ -146,7 +147,7 @@ def test_a_private_statement_is_read_by_the_core_alone(desk: Desk, box: Running)
     (_, _, record) = records(box)[1]
     assert set(record) == {"type", "sealed", "device", "epoch", "seq"}
     assert b"driver-1" not in box.outbox.due(9)[1].payload
-    opened = hpke_open(desk.hpke, record["sealed"], epochs.PRIVATE_INFO)
+    opened = hpke_open(desk.hpke, record["sealed"], PRIVATE_INFO)
     assert decode(opened) == {"subject": "driver-1"}
     assert dict(core.verdicts) == {"new": 2}
 

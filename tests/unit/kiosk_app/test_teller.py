@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from edge.keys import FileIdentity
 from edge.mirror import Mirror
 from kiosk_app.till import Till
-from tests.unit.kiosk_app.village import ACCOUNT, CUSTOMER, DAY_US, KIOSK, LEASE, opened_village
+from tests.unit.kiosk_app.village import (
+    ACCOUNT,
+    CUSTOMER,
+    DAY_US,
+    KIOSK,
+    LEASE,
+    build_village,
+    opened_village,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -297,3 +305,23 @@ def test_no_chain_of_withdrawals_and_power_cuts_exceeds_lease_day_or_drawer(
         assert all(each <= 100_000 for each in paid)
         assert [each.amount_fen for each in spends] == paid
         assert len({each.op_id for each in spends}) == len(paid)
+
+
+def test_a_kiosk_that_first_woke_up_in_1970_ends_a_lease_once_it_has_stated_its_end(
+    tmp_path: Path,
+) -> None:
+    """A floor of 1970 must not make the core's own time, and with it any later one, a leap."""
+    village = build_village(tmp_path)
+    ends_us = village.clock.wall_us + DAY_US
+    village.bank.lend(expires_us=ends_us)
+    village.clock.wall_us = 1_000_000
+    mirror = Mirror(village.bank.store)
+    mirror.note("stated_us", 1_000_000)
+    village.open()
+    try:
+        assert lease_outcome(village) == "ok"
+        mirror.note("stated_us", ends_us + 1)
+        assert lease_outcome(village) == "lease-expired"
+    finally:
+        village.cut()
+        village.bank.store.close()

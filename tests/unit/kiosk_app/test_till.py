@@ -29,6 +29,8 @@ def test_the_latest_time_only_rises_and_a_mad_leap_is_not_taken(village: Village
     assert till.time_floor_us() == floor + 5
     till.raise_floor(floor + FLOOR_AHEAD_US_MAX * 2)
     assert till.time_floor_us() == floor + 5
+    till.raise_floor(floor + FLOOR_AHEAD_US_MAX * 2, is_signed=True)
+    assert till.time_floor_us() == floor + FLOOR_AHEAD_US_MAX * 2
 
 
 def test_a_receipt_is_kept_as_it_was_made(village: Village) -> None:

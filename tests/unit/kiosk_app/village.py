@@ -25,17 +25,18 @@ from edge.journal import Journal, decode_entry
 from edge.keys import FileIdentity, hpke_seal, sign_evidence
 from edge.mirror import Mirror, checksum
 from edge.ports import Command, Completion, Instant
+from edge.purposes import PIN_INFO, id_key
 from edge.store import open_store
 from hardware.sim.cards import place_card, type_pin, villagers
 from hardware.sim.id_reader import simulated_id_reader
-from hardware.sim.pin_pad import PIN_INFO, PinPad, create_pad
+from hardware.sim.pin_pad import PinPad, create_pad
 from hardware.sim.printer import simulated_printer
 from kiosk_app import catalogue, till
 from kiosk_app.catalogue import Shelf
 from kiosk_app.desk import Desk, Hands, Parts
 from kiosk_app.mirror import MirrorFile
 from kiosk_app.service_checks import read_service
-from kiosk_app.teller import Site, Teller, id_key
+from kiosk_app.teller import Site, Teller
 from kiosk_app.till import Till
 
 if TYPE_CHECKING:

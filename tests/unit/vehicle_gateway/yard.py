@@ -17,7 +17,6 @@ from edge import epochs, outbox
 from edge.catalogue import signal
 from edge.codec import decode, inflate
 from edge.columns import Group
-from edge.epochs import PRIVATE_INFO
 from edge.keys import (
     FileIdentity,
     HpkeKeypair,
@@ -29,6 +28,7 @@ from edge.keys import (
     verifier,
 )
 from edge.ports import FrameChunk, Instant
+from edge.purposes import PRIVATE_INFO
 from edge.seal import open_encrypt0, read_encrypt0, read_sign1
 from edge.store import open_store
 from edge.suites import AEADS

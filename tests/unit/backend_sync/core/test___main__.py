@@ -17,7 +17,7 @@ import pytest
 
 from backend_sync.core.__main__ import main
 from backend_sync.core.command_init import Wishes, merge_settings
-from backend_sync.core.command_register import LOOKUP_INFO, read_device_request
+from backend_sync.core.command_register import read_device_request
 from backend_sync.core.config import CoreConfig
 from backend_sync.messages import Frame, journal_path, open_answer, sign_frame
 from backend_sync.protocol import start_of
@@ -27,6 +27,7 @@ from edge.config import load_config
 from edge.errors import LocalError, PeerError
 from edge.journal import chain
 from edge.keys import FileIdentity, HpkeKeypair, hpke_open, verifier
+from edge.purposes import LOOKUP_INFO
 from hardware.drivers.broker import free_port
 
 if TYPE_CHECKING:

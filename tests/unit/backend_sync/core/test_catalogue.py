@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backend_sync.core.catalogue import CATALOGUE_TOPIC, publish_catalogue, read_documents
+from backend_sync.core.catalogue import publish_catalogue, read_documents
 from backend_sync.core.downlink import SCOPES
 from edge.codec import decode
 from edge.errors import LocalError, PeerError
 from edge.keys import open_evidence, verifier
+from edge.purposes import CATALOGUE_TOPIC
 from tests.unit.backend_sync.core.village import DAY_US, NOW_US, Village
 
 if TYPE_CHECKING:

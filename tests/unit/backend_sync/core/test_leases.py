@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 
 from backend_sync.core.accounts import read_holdings
 from backend_sync.core.leases import (
-    LEASE_TOPIC,
-    PIN_INFO,
     RELEASE_AFTER_US,
     make_pin_verifier,
     release_expired,
 )
 from backend_sync.core.post import post_queued
-from backend_sync.core.registry import Customer, add_customer, add_device, id_key
+from backend_sync.core.registry import Customer, add_customer, add_device
 from backend_sync.messages import Position, Request
 from edge.codec import decode
 from edge.errors import LocalError
 from edge.keys import hpke_open, open_evidence, verifier
+from edge.purposes import LEASE_TOPIC, PIN_INFO, id_key
 from tests.unit.backend_sync.core.village import (
     DAY_US,
     LOOKUP,

@@ -16,11 +16,11 @@ from backend_sync.core.registry import (
     find_certificate,
     find_customer,
     fund_drawer,
-    id_key,
     mask_name,
 )
 from edge.codec import decode
 from edge.errors import LocalError
+from edge.purposes import id_key
 from tests.unit.backend_sync.core.village import (
     LOOKUP,
     NOW_US,

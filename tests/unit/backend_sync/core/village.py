@@ -24,12 +24,12 @@ from backend_sync.core.registry import (
     add_pad,
     derived_id,
     fund_drawer,
-    id_key,
 )
 from backend_sync.messages import Frame, Position, sign_frame
 from edge.codec import encode
 from edge.journal import chain, genesis, op_id
 from edge.keys import FileIdentity, HpkeKeypair, sign_evidence
+from edge.purposes import PIN_ANSWER_TOPIC, id_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,6 @@ NOW_US = 1_790_000_000_000_000
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 LOOKUP = b"\x05" * 32
-PIN_TOPIC = "lastmile pin answer"
 
 
 def lease_id(number: int) -> str:
@@ -100,7 +99,7 @@ class Kiosk:
         record = {"type": "pin-answer", "ok": True, "lease": lease, "pad": self.pad.kid}
         record |= {"counter": self.answers, "amount_fen": fen}
         record |= {"verifier": self.verifiers.get(lease, b"")}
-        return sign_evidence(self.pad, {**record, **changed}, PIN_TOPIC)
+        return sign_evidence(self.pad, {**record, **changed}, PIN_ANSWER_TOPIC)
 
     def frame(self, first: int = 1, last: int | None = None) -> bytes:
         """Signs the entries first to last."""

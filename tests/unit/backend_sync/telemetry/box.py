@@ -10,8 +10,8 @@ from backend_sync.telemetry.stream import digest_of
 from edge.catalogue import signal
 from edge.codec import deflate, encode
 from edge.columns import Group, encode_columns
-from edge.epochs import PRIVATE_INFO
 from edge.keys import hpke_seal, ratchet, sign_evidence, wrap_chain_key
+from edge.purposes import PRIVATE_INFO
 from edge.seal import seal_encrypt0
 from edge.suites import AEADS
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backend_sync.core.pki import Pki
 from edge.keys import FileIdentity, HpkeKeypair, hpke_seal
 from edge.ports import Instant
+from edge.purposes import LOOKUP_INFO
 from hardware.drivers.clock import SystemRandomness
 from hardware.provision.request import Order, Site, prepare
 
@@ -24,7 +25,6 @@ NOW_US = 1_796_000_000_000_000
 DAY_US = 86_400_000_000
 YEAR_US = 365 * DAY_US
 LOOKUP_KEY = bytes(range(32))
-LOOKUP_INFO = b"lastmile lookup key"
 
 
 @dataclass

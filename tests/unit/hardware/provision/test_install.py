@@ -18,12 +18,12 @@ from edge.certificates import make_csr
 from edge.config import load_config, read_toml, write_config
 from edge.errors import DeviceFault, LastmileError, LocalError, PeerError
 from edge.keys import FileIdentity, hpke_seal
+from edge.purposes import LOOKUP_INFO
 from hardware.provision.bundle import BUNDLE_BYTES_MAX
 from hardware.provision.install import Place, install, merge, read_installed
 from hardware.provision.request import Site
 from kiosk_app.config import KioskConfig, read_hex
 from tests.unit.hardware.provision.bank import (
-    LOOKUP_INFO,
     LOOKUP_KEY,
     NOW_US,
     YEAR_US,

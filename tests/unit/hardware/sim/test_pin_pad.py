@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backend_sync.core.leases import PIN_INFO, make_pin_verifier
+from backend_sync.core.leases import make_pin_verifier
 from edge.codec import encode
 from edge.errors import DeviceFault, LocalError, PeerError
 from edge.keys import hpke_seal, open_evidence, verifier
 from edge.ports import Command, Completion
+from edge.purposes import PIN_ANSWER_TOPIC, PIN_INFO
 from hardware.drivers.clock import SystemClock
 from hardware.sim.cards import pad_asks, type_pin
-from hardware.sim.pin_pad import ANSWER_TOPIC, TRIES_MAX, PinPad, create_pad
+from hardware.sim.pin_pad import TRIES_MAX, PinPad, create_pad
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,18 +59,12 @@ class Counter:
     def said(self, completion: Completion) -> dict[Any, Any]:
         answer = completion.result["answer"]
         assert isinstance(answer, bytes)
-        return open_evidence(answer, verifier(self.keys.public_key), ANSWER_TOPIC, "pad-1")
+        return open_evidence(answer, verifier(self.keys.public_key), PIN_ANSWER_TOPIC, "pad-1")
 
 
 @pytest.fixture
 def counter(tmp_path: Path) -> Counter:
     return Counter(tmp_path / "pad")
-
-
-def test_the_pad_opens_blocks_for_the_info_that_the_core_seals_with() -> None:
-    from hardware.sim import pin_pad
-
-    assert pin_pad.PIN_INFO == PIN_INFO
 
 
 def test_the_right_pin_gets_a_signed_yes_for_this_lease_and_amount(counter: Counter) -> None:
@@ -95,7 +90,7 @@ def test_a_yes_cannot_be_made_of_a_no(counter: Counter) -> None:
     with pytest.raises(PeerError):
         open_evidence(
             answer.replace(b"\x62ok\xf4", b"\x62ok\xf5"),
-            verifier(counter.keys.public_key), ANSWER_TOPIC, "pad-1",
+            verifier(counter.keys.public_key), PIN_ANSWER_TOPIC, "pad-1",
         )  # fmt: skip
 
 
