@@ -65,6 +65,10 @@ ROUNDS_MAX: Final = 64
 FRAME_PLAIN_BYTES: Final = 192 * 1024
 """Entries of one frame before deflate; bodies with keys in clear shrink to about a third."""
 
+STATED_AHEAD_US_MAX: Final = 366 * 86_400_000_000
+"""A stated time further ahead of the core's is that of a clock gone mad; the teller has the same
+limit."""
+
 LASTING: Final = frozenset({"fork", "rollback", "journal-damaged"})
 
 
@@ -301,6 +305,7 @@ class Contact:
         with self._store.transaction():
             self._mirror.note("core_ahead_us", answer.now_us - now_us)
             self._mirror.note("contact_us", now_us)
+            self._forget_mad_time(answer.now_us)
         return applied, answer
 
     def _ask(self, path: Path) -> Pages:
@@ -315,11 +320,23 @@ class Contact:
         return open_pages(reply, ends.verify, ends.device, nonce)
 
     def _state_time(self) -> int:
-        """Returns our time, which the kiosk will not go back behind once it is noted."""
-        now_us = self._ends.clock.now().wall_us
-        if now_us > (self._mirror.noted("stated_us") or 0):
-            self._mirror.note("stated_us", now_us)
-        return now_us
+        """Returns the time to state: ours, or a later one that the kiosk was told before.
+
+        The kiosk will not go back behind what is noted, and nothing else may be stated.
+        """
+        noted_us = self._mirror.noted("stated_us") or 0
+        stated_us = max(self._ends.clock.now().wall_us, noted_us)
+        if stated_us > noted_us:
+            self._mirror.note("stated_us", stated_us)
+        return stated_us
+
+    def _forget_mad_time(self, core_us: int) -> None:
+        """Takes back a time that neither kiosk nor core believed, so that it is not stated ever on.
+
+        The core gives nothing back for a time so far ahead, and the kiosk takes no such leap.
+        """
+        if (self._mirror.noted("stated_us") or 0) > core_us + STATED_AHEAD_US_MAX:
+            self._mirror.note("stated_us", core_us)
 
     def _apply(self, answer: Pages) -> list[PeerError]:
         """Applies every page that holds; returns what was wrong with the others."""

@@ -11,6 +11,8 @@ from backend_sync.agent.config import ContactSection
 from backend_sync.agent.link import Unreachable
 from backend_sync.agent.schedule import Schedule
 from backend_sync.agent.status import read_status
+from backend_sync.messages import downlink_path, open_request
+from edge.keys import verifier
 from tests.unit.backend_sync.agent.village import DEVICE, START_US
 
 if TYPE_CHECKING:
@@ -131,3 +133,37 @@ def test_status_says_why_uploads_stopped(kiosk: Kiosk, wire: Wire) -> None:
     assert (status.uplink, status.code, status.journal_seq) == ("halted", "rollback", None)
     assert "call the bank" in status.lines()[-1]
     assert status.as_dict()["code"] == "rollback"
+
+
+# ------------------------------------------------------------------ the stated time
+def stated_times(kiosk: Kiosk, wire: Wire) -> list[int]:
+    """The times that the kiosk has stated on this wire."""
+    key = verifier(kiosk.identity.public_bytes)
+    bodies = [body for path, body in wire.carried if path == downlink_path(DEVICE)]
+    return [open_request(body, key, DEVICE).wall_us for body in bodies]
+
+
+def test_a_clock_that_is_set_back_takes_no_stated_time_back(kiosk: Kiosk, wire: Wire) -> None:
+    kiosk.meet(wire)
+    kiosk.clock.wall_us = 1_000_000
+    kiosk.meet(wire)
+    first, second = stated_times(kiosk, wire)
+    assert second == first == kiosk.noted("stated_us")
+
+
+def test_what_is_stated_after_a_clock_went_mad_is_what_the_kiosk_was_told(
+    core: Core, kiosk: Kiosk, wire: Wire
+) -> None:
+    """Else the core gives leases back for a time that the kiosk, told a mad one, passes over."""
+    kiosk.clock.wall_us = mad_us = START_US + 10 * 366 * 86_400_000_000
+    wire.after = lambda _, _answer: b""
+    kiosk.meet(wire)
+    assert kiosk.noted("stated_us") > mad_us
+    kiosk.clock.wall_us = START_US
+    wire.after = lambda _, answer: answer
+    kiosk.meet(wire)
+    assert stated_times(kiosk, wire)[-1] > mad_us
+    told_us = kiosk.noted("stated_us")
+    assert START_US < told_us <= core.clock.wall_us
+    kiosk.meet(wire)
+    assert told_us <= stated_times(kiosk, wire)[-1] <= core.clock.wall_us + 86_400_000_000
