@@ -153,7 +153,9 @@ class Teller:
             return
         for scope in TIMED_SCOPES:
             self.till.raise_floor(mirror.as_of_us(scope) or 0, is_signed=True)
-        self.till.raise_floor(mirror.noted("stated_us") or 0)
+        if self.till.time_floor_us():
+            # Before the core's first word there is no lease to end, and a mad clock would stay.
+            self.till.raise_floor(mirror.noted("stated_us") or 0)
 
     def ask(self, act: str, facts: Mapping[str, Any]) -> Answer:
         """Answers a question of the flow: `customer`, `balance` or `lease`."""
