@@ -320,6 +320,11 @@ def replay(arguments: Sequence[str]) -> int:
     _become("-m", "tests.replay.run", *arguments)
 
 
+def sim(arguments: Sequence[str]) -> int:
+    """Plays towns in virtual time where everything fails: sim [--seed N] [--seeds N] [--quick]."""
+    _become("-m", "tests.sim.run", *arguments, anywhere=True)
+
+
 def bench(arguments: Sequence[str]) -> int:
     """Measures: bench NAME [--quick]; the last line of output is JSON."""
     known = sorted(path.stem for path in (ROOT / "tests" / "bench").glob("[a-z]*.py"))
@@ -442,7 +447,7 @@ def lock(arguments: Sequence[str]) -> int:
 
 
 # ---------------------------------------------------------------- command line
-VERBS = (demo, test, lint, fix, bench, replay, vectors, run, lock)
+VERBS = (demo, test, lint, fix, sim, bench, replay, vectors, run, lock)
 SCREEN_VERBS = (demo, test, run)
 
 

@@ -157,7 +157,7 @@ def test_every_program_that_run_names_exists() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("verb", ["demo", "replay", "vectors"])
+@pytest.mark.parametrize("verb", ["demo", "sim", "replay", "vectors"])
 def test_the_module_behind_a_verb_exists(verb: str) -> None:
     source = (ROOT / "dev.py").read_text(encoding="utf-8")
     module = re.search(rf"^def {verb}\(.*?\"(tests[\w.]+)\"", source, re.MULTILINE | re.DOTALL)
