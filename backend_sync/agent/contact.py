@@ -65,9 +65,9 @@ ROUNDS_MAX: Final = 64
 FRAME_PLAIN_BYTES: Final = 192 * 1024
 """Entries of one frame before deflate; bodies with keys in clear shrink to about a third."""
 
-STATED_AHEAD_US_MAX: Final = 366 * 86_400_000_000
-"""A stated time further ahead of the core's is that of a clock gone mad; the teller has the same
-limit."""
+STATED_AHEAD_US_MAX: Final = 365 * 86_400_000_000
+"""A time further ahead of the core's last word is that of a clock gone mad: it is not stated. The
+kiosk takes any leap that is a day longer."""
 
 LASTING: Final = frozenset({"fork", "rollback", "journal-damaged"})
 
@@ -322,19 +322,19 @@ class Contact:
     def _state_time(self) -> int:
         """Returns the time to state: ours, or a later one that the kiosk was told before.
 
-        The kiosk will not go back behind what is noted, and nothing else may be stated.
+        The kiosk will not go back behind what is noted, and nothing else may be stated. A mad time
+        is not noted over a sane one: the kiosk would pass over it, and over the sane one with it.
         """
         noted_us = self._mirror.noted("stated_us") or 0
-        stated_us = max(self._ends.clock.now().wall_us, noted_us)
-        if stated_us > noted_us:
-            self._mirror.note("stated_us", stated_us)
-        return stated_us
+        now_us = self._ends.clock.now().wall_us
+        heard = [self._mirror.as_of_us(scope) or 0 for scope in self._mirror.cursors()]
+        if now_us <= noted_us or (heard and now_us > max(heard) + STATED_AHEAD_US_MAX):
+            return int(noted_us)
+        self._mirror.note("stated_us", now_us)
+        return now_us
 
     def _forget_mad_time(self, core_us: int) -> None:
-        """Takes back a time that neither kiosk nor core believed, so that it is not stated ever on.
-
-        The core gives nothing back for a time so far ahead, and the kiosk takes no such leap.
-        """
+        """Takes back a time that was stated before the core's first word, when it was a mad one."""
         if (self._mirror.noted("stated_us") or 0) > core_us + STATED_AHEAD_US_MAX:
             self._mirror.note("stated_us", core_us)
 

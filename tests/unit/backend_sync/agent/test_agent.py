@@ -167,3 +167,16 @@ def test_what_is_stated_after_a_clock_went_mad_is_what_the_kiosk_was_told(
     assert START_US < told_us <= core.clock.wall_us
     kiosk.meet(wire)
     assert told_us <= stated_times(kiosk, wire)[-1] <= core.clock.wall_us + 86_400_000_000
+
+
+def test_a_mad_time_is_not_stated_over_a_sane_one(kiosk: Kiosk, wire: Wire) -> None:
+    """The kiosk passes over a leap of years; it must still hear of the time that was stated."""
+    kiosk.meet(wire)
+    wire.after = lambda _, _answer: b""
+    kiosk.clock.wall_us = START_US + 7 * 86_400_000_000
+    kiosk.meet(wire)
+    sane_us = kiosk.noted("stated_us")
+    kiosk.clock.wall_us = START_US + 10 * 366 * 86_400_000_000
+    kiosk.meet(wire)
+    assert stated_times(kiosk, wire)[-2:] == [sane_us, sane_us]
+    assert kiosk.noted("stated_us") == sane_us
