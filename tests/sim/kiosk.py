@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 SERVICE: Final = service("cash_withdrawal")
 DAY_MAX_FEN: Final = 10_000_000
 NOTE_FEN: Final = 1_000
-KILL_SHARE: Final = 0.1
-KILL_STATEMENTS_MAX: Final = {"counter": 18, "agent": 60}
+KILL_SHARE: Final = 0.15
+KILL_STATEMENTS_MAX: Final = {"counter": 14, "agent": 60}
 FLAT_BATTERY_SHARE: Final = 0.3
 MEANWHILE_SHARE: Final = 0.08
 GREEDY_SHARE: Final = 0.05
