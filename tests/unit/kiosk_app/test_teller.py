@@ -325,3 +325,18 @@ def test_a_kiosk_that_first_woke_up_in_1970_ends_a_lease_once_it_has_stated_its_
     finally:
         village.cut()
         village.bank.store.close()
+
+
+def test_a_time_that_was_stated_before_the_cores_first_word_is_no_floor(tmp_path: Path) -> None:
+    """A clock ten years ahead at the first start would else end every lease to come."""
+    village = build_village(tmp_path)
+    try:
+        Mirror(village.bank.store).note("stated_us", village.clock.wall_us + 3_650 * DAY_US)
+        for scope in Mirror(village.bank.store).cursors():
+            Mirror(village.bank.store).drop(scope)
+        village.open()
+        village.mirror.poll()
+        assert village.teller.now_us() == village.clock.wall_us
+    finally:
+        village.cut()
+        village.bank.store.close()
