@@ -12,6 +12,7 @@ import contextlib
 import logging
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,8 @@ from kiosk_app.worker import OpenDesk, Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from PySide6.QtCore import QCoreApplication, QTimer
+
     from edge.ports import Clock, KioskDevice
     from kiosk_app.desk import Hands
     from kiosk_app.shell import Shell
@@ -47,7 +50,6 @@ PROGRAM: Final = "lastmile-kiosk"
 POINT_BYTES: Final = 65
 LOOKUP_KEY_BYTES: Final = 32
 WAKE_MS: Final = 200
-"""Python sees a signal only when Qt lets it run."""
 
 log = logging.getLogger(PROGRAM)
 
@@ -210,8 +212,28 @@ def build_shell(config: KioskConfig, worker: Worker, screenshots: Path | None = 
 
 
 # ------------------------------------------------------------------ run
+def end_on_signals(application: QCoreApplication) -> QTimer:
+    """Lets SIGINT and SIGTERM end Qt's loop, even when they come before it has begun.
+
+    Python runs a signal's handler only when Qt runs something of Python, which an idle counter may
+    not for a minute; so a timer calls into Python, and looks whether one has come.
+
+    Returns:
+        The timer; keep it while the loop runs.
+    """
+    from PySide6.QtCore import QTimer
+
+    asked = threading.Event()
+    waker = QTimer()
+    waker.timeout.connect(lambda: application.quit() if asked.is_set() else None)
+    waker.start(WAKE_MS)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    return waker
+
+
 def _run(config: KioskConfig, screenshots: Path | None) -> int:
-    from PySide6.QtCore import QMetaObject, Qt, QTimer
+    from PySide6.QtCore import QMetaObject, Qt
 
     from kiosk_app.shell import make_application
 
@@ -222,15 +244,13 @@ def _run(config: KioskConfig, screenshots: Path | None) -> int:
 
     worker = build_counter(config, SystemClock(), ended=quit_qt)
     shell = build_shell(config, worker, screenshots)
-    waker = QTimer()
-    waker.start(WAKE_MS)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: application.quit())
+    waker = end_on_signals(application)
     try:
         shell.start()
         log.info("%s serves %s", config.kiosk.device, config.kiosk.village)
         application.exec()
     finally:
+        waker.stop()
         shell.stop()
     return FAILED if worker.failure is not None else OK
 
