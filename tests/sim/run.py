@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -53,6 +54,18 @@ def ground() -> Iterator[Ground]:
             server.stop()
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the core's log still: refused and broken messages are what is wanted here."""
+    log = logging.getLogger("backend_sync")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
 class Ground:
     """What worlds are built on.
 
@@ -71,10 +84,12 @@ class Ground:
         name = f"world{self._worlds}"
         dsn = create_database(self._dsn, name, template=PATTERN)
         try:
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix="disks-") as disks:
-                world = World(seed, dsn, Path(disks), flaw)
-                with contextlib.closing(world):
-                    return world.run(steps)
+            with (
+                _quiet(),
+                tempfile.TemporaryDirectory(dir=self._folder, prefix="disks-") as disks,
+                contextlib.closing(World(seed, dsn, Path(disks), flaw)) as world,
+            ):
+                return world.run(steps)
         finally:
             with connect(self._dsn) as connection:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

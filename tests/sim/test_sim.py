@@ -6,6 +6,7 @@ Place in the flow: pytest, with a few short seeds; `dev.py sim` plays as many as
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,13 @@ def test_a_failure_says_what_it_saw_and_how_to_repeat_it(ground: Ground) -> None
     assert result.violation in text
     assert f"repeat: python3 dev.py sim --seed {result.seed} --steps {STEPS}" in text
     assert run.summary([result], 1.0)["sim"] == "violated"
+
+
+def test_a_world_leaves_the_log_as_it_was(ground: Ground) -> None:
+    logger = logging.getLogger("backend_sync")
+    before = logger.level
+    ground.play(1, 5)
+    assert logger.level == before < logging.CRITICAL
 
 
 def test_the_command_ends_with_one_object(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,6 @@ Place in the flow: seed → nature → **world** → oracle.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -38,8 +37,6 @@ SETTLE_HOURS_MAX: Final = 12
 ROUNDS_OF_AN_HOUR: Final = 4
 NIGHT_HOURS_MAX: Final = 30
 CONTACTS_MAX: Final = 20
-
-log = logging.getLogger("backend_sync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,6 @@ class World:
     """
 
     def __init__(self, seed: int, dsn: str, folder: Path, flaw: str = "") -> None:
-        # Refused and broken messages are what is wanted here; the oracle says what is wrong.
-        log.setLevel(logging.CRITICAL)
         self.seed = seed
         self.nature = nature = Nature(seed)
         self.core = Core(nature, dsn, flaw)
