@@ -21,10 +21,10 @@ signed by the device. Its messages are numbered 1, 2, 3 ... and chained:
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.chain import close_record, next_head, start_head, start_record
 from edge.codec import encode
 from edge.keys import CHAIN_KEY_BYTES, hpke_seal, ratchet, sign_evidence, wrap_chain_key
 from edge.outbox import PRIORITY_EVIDENCE, PRIORITY_START, Message
@@ -195,18 +195,10 @@ class SealedStream:
 
     def _put_start(self, epoch: int, chain_key: bytes, now: Instant) -> None:
         device = self._ports.signer.kid
-        record = {
-            "type": "epoch-start",
-            "device": device,
-            "epoch": epoch,
-            "alg": self._suite.alg,
-            "wrap": wrap_chain_key(self._ports.backend_public, chain_key, device, epoch),
-            "start_us": now.wall_us,
-            "boot": now.boot_id,
-            "mono_us": now.monotonic_us,
-        }
-        start = self._sign(record)
-        head = hashlib.sha256(start).digest()
+        key = {"wrap": wrap_chain_key(self._ports.backend_public, chain_key, device, epoch)}
+        instant = now.wall_us, now.boot_id, now.monotonic_us
+        start = self._sign(start_record(device, epoch, self._suite.alg, key, instant))
+        head = start_head(start)
         self._store.execute("INSERT INTO outbox_epochs (epoch, head) VALUES (?, ?)", (epoch, head))
         self._tell_gaps(self._outbox.put(Message(epoch, 0, start), PRIORITY_START, head))
 
@@ -216,19 +208,13 @@ class SealedStream:
         )
         for row in rows:
             epoch, count, head = row["epoch"], row["count"], bytes(row["head"])
-            record = {
-                "type": "epoch-close",
-                "device": self._ports.signer.kid,
-                "epoch": epoch,
-                "count": count,
-                "head": head,
-            }
+            record = close_record(self._ports.signer.kid, epoch, count, head)
             self._keep(Message(epoch, count + 1, self._sign(record)), PRIORITY_EVIDENCE, head)
             self._store.execute("UPDATE outbox_epochs SET closed = 1 WHERE epoch = ?", (epoch,))
 
     def _keep(self, message: Message, priority: int, before: bytes) -> None:
         """Chains a message and hands it to the outbox."""
-        head = hashlib.sha256(before + message.payload).digest()
+        head = next_head(before, message.payload)
         self._store.execute(
             "UPDATE outbox_epochs SET count = ?, head = ? WHERE epoch = ?",
             (message.seq, head, message.epoch),
