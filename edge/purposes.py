@@ -18,6 +18,7 @@ from edge.seal import read_sign1
 LEASE_TOPIC: Final = "lastmile lease"
 CATALOGUE_TOPIC: Final = "lastmile catalogue"
 PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
+POLICY: Final = "lastmile policy"
 
 # Infos of HPKE: what was sealed for one of them opens for no other.
 PIN_INFO: Final = b"lastmile pin verifier"
