@@ -28,6 +28,7 @@ from hardware.drivers.can_log import LogSource, Pace
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.sim.vehicle import SimSettings, SimulatedSource
 from vehicle_gateway import batch, driver
+from vehicle_gateway.answers import Answers
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign, read_campaign
 from vehicle_gateway.config import GatewayConfig
@@ -43,6 +44,7 @@ from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.mqtt import Address, BrokerPlace, Publisher
 from vehicle_gateway.obd import REQUEST_ID, request
 from vehicle_gateway.profile import DEFAULT, load_profile
+from vehicle_gateway.publish import SendPlan
 from vehicle_gateway.replay import replay
 from vehicle_gateway.status import read_status
 
@@ -186,7 +188,7 @@ def _run(arguments: argparse.Namespace) -> None:
         sink = _sink(config, store, clock)
         vehicle = Vehicle(config.gateway.device, config.gateway.vehicle)
         batcher = Batcher(sink, vehicle, decoder, campaign)
-        publisher = _publisher(config, sink, clock)
+        publisher = _publisher(config, sink)
         gateway = Gateway(feed, batcher, sink, publisher, data_dir)
         _stop_on_signals(stop)
         if publisher:
@@ -274,7 +276,7 @@ def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN
     return Sink(store, waiting, stream, DriverBook(store, _secret(identity)), clock)
 
 
-def _publisher(config: GatewayConfig, sink: Sink, clock: Clock) -> Publisher | None:
+def _publisher(config: GatewayConfig, sink: Sink) -> Publisher | None:
     if config.broker is None:
         return None
     place = BrokerPlace(
@@ -285,9 +287,8 @@ def _publisher(config: GatewayConfig, sink: Sink, clock: Clock) -> Publisher | N
         config.gateway.identity,
     )
     address = Address(config.gateway.org, config.gateway.device)
-    return Publisher(
-        place, address, sink.outbox, verifier(_public(config.core.signing_public)), clock
-    )
+    answers = Answers(sink, verifier(_public(config.core.signing_public)), address.down)
+    return Publisher(place, address, sink, answers, SendPlan())
 
 
 def _public(path: Path) -> bytes:

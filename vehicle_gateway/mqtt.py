@@ -1,11 +1,11 @@
 """The outbox over MQTT: paho moves the bytes, one thread owns the store.
 
-Place in the flow: outbox, publish → **mqtt** → broker; the core's acknowledgements → outbox.
+Place in the flow: outbox, publish → **mqtt** → broker; what the core says → answers → outbox.
 
 * paho's thread only leaves notes in a queue; the gateway's own thread settles and sends, so that
   SQLite has one writer.
 * TLS 1.3 with the device's certificate both ways; QoS 1; the connection is made again for ever.
-* What arrives is hostile until `Outbox.settle` has checked it; what it refuses is counted.
+* What arrives is hostile until the listener of its type has checked it (`answers`).
 """
 
 from __future__ import annotations
@@ -20,22 +20,20 @@ from typing import TYPE_CHECKING, Any, Final
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.errors import LocalError, PeerError
-from vehicle_gateway.publish import SendPlan
+from edge.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from edge.outbox import Outbox
-    from edge.ports import Clock
-    from vehicle_gateway.publish import Key
+    from vehicle_gateway.answers import Answers
+    from vehicle_gateway.batch import Sink
+    from vehicle_gateway.publish import Key, SendPlan
 
 QOS: Final = 1
 KEEPALIVE_S: Final = 30
 RECONNECT_S_MAX: Final = 30
 PUMP_US: Final = 250_000
-ACKNOWLEDGEMENT_BYTES_MAX: Final = 4_096
+ANSWER_BYTES_MAX: Final = 4_096
 NOTES_MAX: Final = 4_096
 
 log = logging.getLogger(__name__)
@@ -78,33 +76,29 @@ class Address:
 
 
 class Publisher:
-    """Sends what waits and deletes what the core has signed for.
+    """Sends what waits, and lets what the core says be heard.
 
-    Attributes:
-        settled: Messages settled since this process began.
-        refused: Arrivals on the down topic that settled nothing because they were wrong.
+    Args:
+        place: The broker.
+        address: The topics of this device.
+        sink: Its outbox holds what waits.
+        answers: Hears what arrives.
+        plan: Decides what is sent when.
     """
 
     def __init__(
-        self,
-        place: BrokerPlace,
-        address: Address,
-        outbox: Outbox,
-        verify: Callable[[bytes, bytes], None],
-        clock: Clock,
+        self, place: BrokerPlace, address: Address, sink: Sink, answers: Answers, plan: SendPlan
     ) -> None:
         self._place = place
         self._address = address
-        self._outbox = outbox
-        self._verify = verify
-        self._clock = clock
-        self._plan = SendPlan()
+        self._sink = sink
+        self._answers = answers
+        self._plan = plan
         self._mids: dict[int, Key] = {}
         self._notes: queue.Queue[tuple[str, Any]] = queue.Queue(NOTES_MAX)
         self._is_connected = False
         self._connections = self._known_connections = 0
         self._pumped_us = 0
-        self.settled = self.refused = 0
         self._client = self._make_client()
 
     def open(self) -> None:
@@ -128,7 +122,7 @@ class Publisher:
             self._known_connections = self._connections
             self._plan.reconnect()
             news = True
-        now_us = self._clock.now().monotonic_us
+        now_us = self._sink.clock.now().monotonic_us
         if self._is_connected and (news or now_us - self._pumped_us >= PUMP_US):
             self._pumped_us = now_us
             self._send(now_us)
@@ -151,20 +145,10 @@ class Publisher:
             if key is not None:
                 self._plan.confirm(key)
             return False
-        return kind == "message" and self._settle(value)
-
-    def _settle(self, message: bytes) -> bool:
-        try:
-            settled = self._outbox.settle(message, self._verify, self._address.down)
-        except PeerError as error:
-            self.refused += 1
-            log.warning("an acknowledgement is refused: %s", error)
-            return False
-        self.settled += settled
-        return settled > 0
+        return kind == "message" and self._answers.hear(value)
 
     def _send(self, now_us: int) -> None:
-        for message in self._plan.next(self._outbox.due(self._plan.window), now_us):
+        for message in self._plan.next(self._sink.outbox.due(self._plan.window), now_us):
             key = (message.epoch, message.seq)
             sent = self._client.publish(self._address.up, message.payload, QOS)
             if sent.rc == mqtt.MQTT_ERR_QUEUE_SIZE:
@@ -209,7 +193,7 @@ class Publisher:
         )
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        if len(message.payload) <= ACKNOWLEDGEMENT_BYTES_MAX:
+        if len(message.payload) <= ANSWER_BYTES_MAX:
             self._note("message", message.payload)
 
     def _note(self, kind: str, value: object) -> None:
