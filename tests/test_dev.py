@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dev
+from requirements import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +90,7 @@ def test_a_missing_library_is_named_with_the_line_to_type(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = dev.SystemPackage("libegl1", dev._library("libAbsent.so.9"), "Qt loads it")
-    monkeypatch.setattr(dev, "system_packages", lambda _screens: [absent])
+    monkeypatch.setattr(dev, "system_packages", lambda *_: [absent])
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(dev.SetupError, match=r"apt-get install --no-install-recommends libegl1$"):
         dev.ensure_packages(screens=True)
@@ -100,7 +101,7 @@ def test_a_missing_font_is_told_and_does_not_stop(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = dev.SystemPackage("fonts-noto-cjk", lambda: False, "draws Chinese text", needed=False)
-    monkeypatch.setattr(dev, "system_packages", lambda _screens: [absent])
+    monkeypatch.setattr(dev, "system_packages", lambda *_: [absent])
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     dev.ensure_packages(screens=True)
     assert "Going on without" in capsys.readouterr().err
@@ -142,7 +143,7 @@ def test_an_unknown_verb_is_a_usage_error() -> None:
     assert left.value.code == 2
 
 
-@pytest.mark.parametrize("verb", [dev.bench, dev.run, dev.lint])
+@pytest.mark.parametrize("verb", [dev.bench, dev.run])
 def test_a_name_that_is_not_there_lists_those_that_are(
     verb: Callable[[Sequence[str]], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +158,7 @@ def test_every_program_that_run_names_exists() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("verb", ["demo", "sim", "replay", "vectors"])
+@pytest.mark.parametrize("verb", ["demo", "sim", "replay", "vectors", "powercut", "fuzz", "lint"])
 def test_the_module_behind_a_verb_exists(verb: str) -> None:
     source = (ROOT / "dev.py").read_text(encoding="utf-8")
     module = re.search(rf"^def {verb}\(.*?\"(tests[\w.]+)\"", source, re.MULTILINE | re.DOTALL)
@@ -174,10 +175,10 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["dev", *dev.DEPLOYMENTS])
+@pytest.mark.parametrize("name", ["dev", *lock.DEPLOYMENTS, *lock.ADDED])
 def test_a_lock_names_no_place_and_hashes_every_file(name: str) -> None:
     text = (dev.LOCKS / f"{name}.txt").read_text(encoding="utf-8")
-    assert not dev.PLACES.search(text)
+    assert not lock.PLACES.search(text)
     entries = re.split(r"\n(?=[a-z0-9])", text)[1:]
     assert entries
     assert not [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
@@ -187,17 +188,17 @@ def test_a_lock_names_no_place_and_hashes_every_file(name: str) -> None:
     "place", ["--index" + "-url x", "a @ b", "file:///a", "-e .", "--find-links x"]
 )
 def test_a_lock_that_named_a_place_would_be_refused(place: str) -> None:
-    assert dev.PLACES.search(f"a==1 \\\n    --hash=sha256:00\n{place}\n")
+    assert lock.PLACES.search(f"a==1 \\\n    --hash=sha256:00\n{place}\n")
 
 
-@pytest.mark.parametrize("name", dev.DEPLOYMENTS)
+@pytest.mark.parametrize("name", lock.DEPLOYMENTS)
 def test_a_deployment_runs_the_very_versions_that_were_tested(name: str) -> None:
     tested = pins("dev")
     assert pins(name)
     assert not {p: v for p, v in pins(name).items() if not v <= tested.get(p, set())}
 
 
-@pytest.mark.parametrize("name", ["dev", *dev.DEPLOYMENTS])
+@pytest.mark.parametrize("name", ["dev", *lock.DEPLOYMENTS, *lock.ADDED])
 def test_a_lock_covers_what_setup_cfg_asks_for(name: str) -> None:
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
