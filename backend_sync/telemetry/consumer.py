@@ -28,7 +28,9 @@ import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
 from backend_sync.telemetry import lake
-from backend_sync.telemetry.ingest import Ingest, KeyRing, down_topic
+from backend_sync.telemetry.claim import down_topic
+from backend_sync.telemetry.ingest import Ingest
+from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.store import BATCH_MESSAGES_MAX, Stored, take_in
 from edge.errors import DeviceFault
 from edge.keys import sign_evidence

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import psycopg
 
-    from backend_sync.telemetry.ingest import KeyRing
+    from backend_sync.telemetry.keyring import KeyRing
 
 FLUSH_BATCHES_MAX: Final = 128
 FLUSH_LOCK: Final = 7_201_001

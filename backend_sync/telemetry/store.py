@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from backend_sync.telemetry.ingest import DUPLICATE, Claim, Ingest, Refused, Verdict, read_claim
+from backend_sync.telemetry.claim import Claim, Refused, read_claim
+from backend_sync.telemetry.ingest import DUPLICATE, Ingest, Verdict
 from backend_sync.telemetry.stream import NOTHING, Close, Gap, Stream, digest_of
 from edge.errors import LocalError
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from backend_sync.telemetry.ingest import down_topic
+from backend_sync.telemetry.claim import down_topic
 from edge.epochs import SealedStream, StreamPorts
 from edge.errors import DeviceFault, PeerError
 from edge.keys import FileIdentity, sign_evidence, verifier

@@ -29,8 +29,10 @@ from backend_sync.core.registry import (
     fund_drawer,
 )
 from backend_sync.messages import journal_path
+from backend_sync.telemetry.claim import down_topic
 from backend_sync.telemetry.consumer import acknowledgement
-from backend_sync.telemetry.ingest import Ingest, KeyRing, down_topic
+from backend_sync.telemetry.ingest import Ingest
+from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.store import take_in
 from edge.codec import encode
 from edge.errors import LocalError

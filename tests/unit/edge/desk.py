@@ -14,7 +14,9 @@ import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
-from backend_sync.telemetry.ingest import Ingest, KeyRing, read_claim
+from backend_sync.telemetry.claim import read_claim
+from backend_sync.telemetry.ingest import Ingest
+from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.stream import Stream
 from edge.epochs import SealedStream, StreamPorts
 from edge.keys import FileIdentity, HpkeKeypair, sign_evidence, verifier

@@ -351,7 +351,7 @@ def test_status_before_the_first_run_says_what_to_do(
 @contextmanager
 def answering(core: Core, broker: RunningBroker, pki: Pki) -> Iterator[dict[int, bytes]]:
     """A core that stores what arrives and signs for it, twice; yields what it has by number."""
-    from backend_sync.telemetry.ingest import read_claim
+    from backend_sync.telemetry.claim import read_claim
 
     stored: dict[int, bytes] = {}
     done = threading.Event()

@@ -8,7 +8,8 @@ import pytest
 
 from backend_sync.credit.decide import decide_driver, replay_stored
 from backend_sync.credit.points import UNRATED, shipped_table
-from backend_sync.telemetry.ingest import Ingest, KeyRing
+from backend_sync.telemetry.ingest import Ingest
+from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.lake import flush
 from backend_sync.telemetry.store import take_in
 from edge.errors import LocalError

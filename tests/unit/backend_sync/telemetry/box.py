@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from backend_sync.telemetry.ingest import Ingest, KeyRing
+from backend_sync.telemetry.ingest import Ingest
 from backend_sync.telemetry.stream import digest_of
 from edge.catalogue import signal
 from edge.codec import deflate, encode
@@ -16,6 +16,7 @@ from edge.seal import seal_encrypt0
 from edge.suites import AEADS
 
 if TYPE_CHECKING:
+    from backend_sync.telemetry.keyring import KeyRing
     from edge.keys import FileIdentity, HpkeKeypair
 
 ORG = "org"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backend_sync.telemetry.ingest import KeyRing
+from backend_sync.telemetry.keyring import KeyRing
 from edge.keys import FileIdentity, HpkeKeypair
 from tests.unit.backend_sync.telemetry.box import Box, Core
 

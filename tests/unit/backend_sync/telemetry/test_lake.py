@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from backend_sync.telemetry import lake as lake_module
 from backend_sync.telemetry.batch import SAMPLES
 from backend_sync.telemetry.features import SpeedSignal, driving_features, features_of
-from backend_sync.telemetry.ingest import Ingest, KeyRing
+from backend_sync.telemetry.ingest import Ingest
+from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.lake import day_of, flush, open_lake
 from backend_sync.telemetry.report import count_lake, totals
 from backend_sync.telemetry.store import Stored, take_in

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backend_sync.telemetry.ingest import MESSAGE_BYTES_MAX
+from backend_sync.telemetry.claim import MESSAGE_BYTES_MAX
 from backend_sync.telemetry.report import consents_of, totals
 from backend_sync.telemetry.store import Stored, take_in
 from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box, Core, plaintext
