@@ -3,7 +3,8 @@
 Place in the flow: seal → **keys** → epochs, journal, and everything that is signed or wrapped.
 
     evidence      COSE_Sign1 of encode(record), aad = topic or path, kid = who signs (DESIGN §5)
-    chain key     CK_e → HKDF-SHA256(CK_e, info "chain" | "key" | "iv") → CK_{e+1}, key, base_iv
+    chain key     CK_e → HKDF(CK_e, info "chain" | "key" | "iv") → CK_{e+1}, key, base_iv
+                  by SHA-256, or by the hash that the suite names
     wrapped key   HPKE base mode (RFC 9180), DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM;
                   info = encode(["lastmile epoch", device, epoch]), since single-shot has no aad
 
@@ -224,9 +225,10 @@ def hpke_open(keypair: HpkeKeypair, sealed: bytes, info: bytes) -> bytes:
 # ------------------------------------------------------------------ chain keys
 def ratchet(chain_key: bytes, suite: Aead) -> tuple[bytes, tuple[bytes, bytes]]:
     """Returns the next chain key and (key, base_iv) of this one; forget `chain_key` then."""
-    next_key = _derive(chain_key, b"chain", CHAIN_KEY_BYTES)
-    key = _derive(chain_key, b"key", suite.key_bytes)
-    return next_key, (key, _derive(chain_key, b"iv", suite.nonce_bytes))
+    by = suite.ratchet_hash
+    next_key = _derive(chain_key, b"chain", CHAIN_KEY_BYTES, by)
+    key = _derive(chain_key, b"key", suite.key_bytes, by)
+    return next_key, (key, _derive(chain_key, b"iv", suite.nonce_bytes, by))
 
 
 def wrap_chain_key(public_bytes: bytes, chain_key: bytes, device: str, epoch: int) -> bytes:
@@ -246,8 +248,8 @@ def unwrap_chain_key(keypair: HpkeKeypair, wrapped: bytes, device: str, epoch: i
     return chain_key
 
 
-def _derive(chain_key: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(hashes.SHA256(), length, salt=None, info=info).derive(chain_key)
+def _derive(secret: bytes, info: bytes, length: int, by: hashes.HashAlgorithm) -> bytes:
+    return HKDF(by, length, salt=None, info=info).derive(secret)
 
 
 def _epoch_info(device: str, epoch: int) -> bytes:
@@ -267,9 +269,9 @@ class LocalSecret:
 
     def __init__(self, identity: FileIdentity, purpose: str, randomness: Randomness) -> None:
         scalar = identity.private_key.private_numbers().private_value
-        self._key = _derive(
-            scalar.to_bytes(HALF, "big"), encode(["lastmile local", purpose]), CHAIN_KEY_BYTES
-        )
+        info = encode(["lastmile local", purpose])
+        by = LOCAL_SUITE.ratchet_hash
+        self._key = _derive(scalar.to_bytes(HALF, "big"), info, CHAIN_KEY_BYTES, by)
         self._randomness = randomness
 
     def seal(self, plaintext: bytes) -> bytes:
