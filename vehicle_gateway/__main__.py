@@ -288,7 +288,8 @@ def _publisher(config: GatewayConfig, sink: Sink) -> Publisher | None:
     )
     address = Address(config.gateway.org, config.gateway.device)
     answers = Answers(sink, verifier(_public(config.core.signing_public)), address.down)
-    return Publisher(place, address, sink, answers, SendPlan())
+    randomness = SystemRandomness()
+    return Publisher(place, address, sink, answers, SendPlan(randomness), randomness)
 
 
 def _public(path: Path) -> bytes:

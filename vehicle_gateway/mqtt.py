@@ -4,7 +4,9 @@ Place in the flow: outbox, publish → **mqtt** → broker; what the core says �
 
 * paho's thread only leaves notes in a queue; the gateway's own thread settles and sends, so that
   SQLite has one writer.
-* TLS 1.3 with the device's certificate both ways; QoS 1; the connection is made again for ever.
+* TLS 1.3 with the device's certificate both ways; QoS 1; the connection is made again for ever,
+  after pauses that `edge.retry` draws: paho would double them without jitter, and a county of boxes
+  would come back at once.
 * What arrives is hostile until the listener of its type has checked it (`answers`).
 """
 
@@ -21,17 +23,20 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import LocalError
+from edge.retry import Backoff, Pauses
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.ports import Randomness
     from vehicle_gateway.answers import Answers
     from vehicle_gateway.batch import Sink
     from vehicle_gateway.publish import Key, SendPlan
 
 QOS: Final = 1
 KEEPALIVE_S: Final = 30
-RECONNECT_S_MAX: Final = 30
+RECONNECT: Final = Pauses(base_us=1_000_000, cap_us=30_000_000, least_us=200_000)
+SECOND_US: Final = 1_000_000
 PUMP_US: Final = 250_000
 ANSWER_BYTES_MAX: Final = 4_096
 NOTES_MAX: Final = 4_096
@@ -84,16 +89,24 @@ class Publisher:
         sink: Its outbox holds what waits.
         answers: Hears what arrives.
         plan: Decides what is sent when.
+        randomness: Spreads the reconnects of many boxes.
     """
 
     def __init__(
-        self, place: BrokerPlace, address: Address, sink: Sink, answers: Answers, plan: SendPlan
+        self,
+        place: BrokerPlace,
+        address: Address,
+        sink: Sink,
+        answers: Answers,
+        plan: SendPlan,
+        randomness: Randomness,
     ) -> None:
         self._place = place
         self._address = address
         self._sink = sink
         self._answers = answers
         self._plan = plan
+        self._reconnects = Backoff(RECONNECT, randomness)  # of paho's thread alone
         self._mids: dict[int, Key] = {}
         self._notes: queue.Queue[tuple[str, Any]] = queue.Queue(NOTES_MAX)
         self._is_connected = False
@@ -161,7 +174,6 @@ class Publisher:
             CallbackAPIVersion.VERSION2, client_id=self._address.device, clean_session=True
         )
         client.tls_set_context(tls_context(self._place))
-        client.reconnect_delay_set(1, RECONNECT_S_MAX)
         client.max_inflight_messages_set(self._plan.window)
         client.max_queued_messages_set(4 * self._plan.window)
         client.on_connect = self._on_connect
@@ -176,21 +188,29 @@ class Publisher:
         if reason.is_failure:
             log.error("the broker refuses this device: %s", reason)
             return
+        self._reconnects.succeed()
         client.subscribe(self._address.down, QOS)
         self._connections += 1
         self._is_connected = True
         self._note("wake", None)
         log.info("connected to %s:%d", self._place.host, self._place.port)
 
-    def _on_disconnect(self, *_: object) -> None:
+    def _on_disconnect(self, client: mqtt.Client, *_: object) -> None:
         self._is_connected = False
+        self._pause(client)
 
-    def _on_connect_fail(self, *_: object) -> None:
+    def _on_connect_fail(self, client: mqtt.Client, *_: object) -> None:
+        self._pause(client)
         log.warning(
             "broker %s:%d cannot be reached or refuses our certificate, trying again",
             self._place.host,
             self._place.port,
         )
+
+    def _pause(self, client: mqtt.Client) -> None:
+        """Sets the pause that paho makes next, before it tries again."""
+        pause_s = self._reconnects.fail() / SECOND_US
+        client.reconnect_delay_set(pause_s, pause_s)  # type: ignore[arg-type] # a float serves
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         if len(message.payload) <= ANSWER_BYTES_MAX:

@@ -9,7 +9,8 @@ next instant out.
     new entries      at once, unless the last contact failed: then the pause stands
     a failure        after a random part (full jitter) of retry_s · 2ⁿ, at most `retry_s_max`
 
-* After an outage every kiosk of a county wants to call at once; full jitter spreads them.
+* After an outage every kiosk of a county wants to call at once; full jitter spreads them
+  (`edge.retry`).
 * A journal that grows while the core is away shortens no pause.
 """
 
@@ -17,13 +18,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.retry import Backoff, Pauses, draw
+
 if TYPE_CHECKING:
     from backend_sync.agent.config import ContactSection
     from edge.ports import Randomness
 
 SECOND_US: Final = 1_000_000
-DOUBLINGS_MAX: Final = 32
-DRAW_BYTES: Final = 6
 SPREAD: Final = 10
 
 
@@ -36,14 +37,19 @@ class Schedule:
 
     Attributes:
         due_us: Monotonic time of the next contact; 0 is at once.
-        failures: Contacts that failed since the last good one.
     """
 
     def __init__(self, settings: ContactSection, randomness: Randomness) -> None:
         self._settings = settings
         self._randomness = randomness
+        pauses = Pauses(settings.retry_s * SECOND_US, settings.retry_s_max * SECOND_US)
+        self._backoff = Backoff(pauses, randomness)
         self.due_us = 0
-        self.failures = 0
+
+    @property
+    def failures(self) -> int:
+        """Contacts that failed since the last good one."""
+        return self._backoff.failures
 
     def succeed(self, now_us: int, next_contact_s: int, *, more: bool = False) -> None:
         """Plans after a good contact.
@@ -53,17 +59,15 @@ class Schedule:
             next_contact_s: What the core asks for; 0 leaves it to us.
             more: Entries or pages wait still.
         """
-        self.failures = 0
+        self._backoff.succeed()
         own_us = self._settings.interval_s * SECOND_US
-        pause_us = next_contact_s * SECOND_US or own_us + self._draw(own_us // SPREAD)
+        asked_us = next_contact_s * SECOND_US
+        pause_us = asked_us or own_us + draw(self._randomness, 0, own_us // SPREAD)
         self.due_us = now_us if more else now_us + pause_us
 
     def fail(self, now_us: int) -> None:
         """Plans after a contact that failed."""
-        doubled = self._settings.retry_s << min(self.failures, DOUBLINGS_MAX)
-        longest_us = min(doubled, self._settings.retry_s_max) * SECOND_US
-        self.due_us = now_us + self._draw(longest_us)
-        self.failures += 1
+        self.due_us = now_us + self._backoff.fail()
 
     def hurry(self, now_us: int) -> None:
         """Notes that new entries wait."""
@@ -74,8 +78,3 @@ class Schedule:
         """Returns how long to sleep: until the next look at the journal, or a due contact."""
         left_us = max(0, self.due_us - now_us)
         return min(left_us / SECOND_US, float(self._settings.poll_s))
-
-    def _draw(self, below_us: int) -> int:
-        """Returns a number from 0 to `below_us`, each about as likely."""
-        drawn = int.from_bytes(self._randomness.token(DRAW_BYTES), "big")
-        return drawn * (below_us + 1) >> (8 * DRAW_BYTES)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from backend_sync.core.config import CoreConfig
     from backend_sync.core.database import Pool, Server
     from backend_sync.core.site import Keys
-    from edge.ports import Clock
+    from edge.ports import Clock, Randomness
 
 PARTS: Final = ("all", "api", "post", "ingest")
 RETRY_S: Final = 1.0
@@ -51,6 +51,7 @@ class Core:
     config: CoreConfig
     keys: Keys
     clock: Clock
+    randomness: Randomness
 
     def runs(self, wanted: str, part: str) -> bool:
         """Says whether a part is asked for; with `all`, ingest runs only where a broker is."""
@@ -180,6 +181,7 @@ def _telemetry(core: Core, server: Server, pool: Pool) -> TelemetrySettings:
         hpke=core.keys.hpke,
         signer=core.keys.core,
         clock=core.clock,
+        randomness=core.randomness,
         shared=broker.shared,
     )
 

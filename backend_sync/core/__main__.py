@@ -43,7 +43,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 USAGE_CODES: Final = frozenset(
     {"amount", "id", "id-number", "instant", "lease-id", "lease-terms", "no-broker", "pin-file"}
-    | {"pin-shape", "service-file", "service-json", "request-missing"}
+    | {"algorithms", "pin-shape", "service-file", "service-json", "request-missing"}
 )
 VERBS: Final[dict[str, Callable[[register.Desk, argparse.Namespace], str]]] = {
     "device add": register.device_add,
@@ -107,7 +107,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    core = compose.Core(config, Site(config.core.data_dir).load_keys(), SystemClock())
+    keys = Site(config.core.data_dir).load_keys()
+    core = compose.Core(config, keys, SystemClock(), SystemRandomness())
     code = compose.run(core, arguments.part, stop)
     return INTERRUPTED if signal.SIGINT in caught else code
 

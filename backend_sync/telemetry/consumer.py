@@ -34,20 +34,22 @@ from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.store import BATCH_MESSAGES_MAX, Stored, take_in
 from edge.errors import DeviceFault
 from edge.keys import sign_evidence
+from edge.retry import Backoff, Pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edge.keys import HpkeKeypair
-    from edge.ports import Clock, Signer
+    from edge.ports import Clock, Randomness, Signer
 
 QUEUE_MAX = 5_000
 QOS = 1
 WAIT_S = 0.25
-RETRY_S = 1.0
+SECOND_US = 1_000_000
 KEEPALIVE_S = 30
-RECONNECT_S_MAX = 15
+DATABASE = Pauses(base_us=1_000_000, cap_us=8_000_000, least_us=200_000)
+RECONNECT = Pauses(base_us=1_000_000, cap_us=15_000_000, least_us=200_000)
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class TelemetrySettings:
         hpke: Key pair that devices wrap their epoch keys to.
         signer: Signs acknowledgements, `kid` "core".
         clock: Reads the present.
+        randomness: Draws the jitter of what is tried again.
         shared: Subscribe as `$share/core/...`: on Mosquitto, EMQX; not on amqtt.
         client_id: Of the MQTT session, one per consumer process.
         flush_interval_s: Pause between two flushes to the lake.
@@ -86,6 +89,7 @@ class TelemetrySettings:
     hpke: HpkeKeypair
     signer: Signer
     clock: Clock
+    randomness: Randomness
     shared: bool = False
     client_id: str = "core-ingest"
     flush_interval_s: float = 1.0
@@ -122,6 +126,8 @@ class Consumer:
         self._settings = settings
         self._ingest = Ingest(KeyRing(settings.hpke), settings.device_key)
         self._arrivals: queue.Queue[mqtt.MQTTMessage] = queue.Queue(QUEUE_MAX)
+        self._database = Backoff(DATABASE, settings.randomness)
+        self._reconnects = Backoff(RECONNECT, settings.randomness)  # of paho's thread alone
         self._client = self._make_client()
 
     def open(self) -> None:
@@ -135,10 +141,11 @@ class Consumer:
         while not stop.is_set():
             try:
                 with self._settings.connect() as connection:
+                    self._database.succeed()
                     self._consume_on(connection, stop)
             except (psycopg.OperationalError, DeviceFault) as error:
                 log.warning("database away, trying again: %s", error)
-                stop.wait(RETRY_S)
+                stop.wait(self._database.fail() / SECOND_US)
 
     def close(self) -> None:
         """Leaves the broker in good order."""
@@ -200,9 +207,9 @@ class Consumer:
             manual_ack=True,
         )
         client.tls_set_context(_tls_context(settings))
-        client.reconnect_delay_set(1, RECONNECT_S_MAX)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = lambda client, *_: self._pause(client)
         client.on_message = self._on_message
         return client
 
@@ -211,14 +218,21 @@ class Consumer:
         if reason.is_failure:
             log.error("broker refuses the core: %s", reason)
             return
+        self._reconnects.succeed()
         uplinks = f"lastmile/v1/{self._settings.org}/+/up"
         group = "$share/core/" if self._settings.shared else ""
         client.subscribe(group + uplinks, QOS)
         log.info("listening on %s", group + uplinks)
 
-    def _on_connect_fail(self, *_event: object) -> None:
+    def _on_connect_fail(self, client: mqtt.Client, *_event: object) -> None:
+        self._pause(client)
         place = f"{self._settings.host}:{self._settings.port}"
         log.warning("broker %s cannot be reached or refuses our certificate, trying again", place)
+
+    def _pause(self, client: mqtt.Client) -> None:
+        """Sets the pause that paho makes next: its own ones double without jitter."""
+        pause_s = self._reconnects.fail() / SECOND_US
+        client.reconnect_delay_set(pause_s, pause_s)  # type: ignore[arg-type] # a float serves
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         try:

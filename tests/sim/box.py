@@ -71,7 +71,7 @@ class Box:
             self.identity, bank.core.hpke.public_bytes, self._clock, Dice(bank.nature), self.up
         )
         self.stream = stream(self._store, self.outbox, ports)
-        self._plan = SendPlan(WINDOW)
+        self._plan = SendPlan(Dice(bank.nature), WINDOW)
 
     def kill(self) -> None:
         """Kills the program and starts it anew."""

@@ -10,6 +10,7 @@ import pytest
 
 from edge.errors import PeerError
 from edge.keys import FileIdentity, sign_evidence
+from tests.unit.edge.desk import Dice
 from tests.unit.vehicle_gateway.yard import ADDRESS, DEVICE, Box, Core, feed
 from vehicle_gateway.publish import SendPlan
 
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
     from edge.outbox import Message
 
 SECOND_US = 1_000_000
+
+
+class Drawn:
+    """Randomness that draws the longest pause there is, or the shortest."""
+
+    def __init__(self, byte: int) -> None:
+        self.byte = byte
+
+    def token(self, count: int) -> bytes:
+        return bytes([self.byte]) * count
+
+
+SHORT, LONG = Drawn(0), Drawn(255)
 
 
 @pytest.fixture
@@ -43,13 +57,13 @@ def heads_of(messages: Sequence[Message]) -> list[bytes]:
 
 # ------------------------------------------------------------------ the plan
 def test_the_window_limits_what_is_under_way(full: Box) -> None:
-    plan = SendPlan(window=5)
+    plan = SendPlan(LONG, window=5)
     assert [each.seq for each in plan.next(full.messages(), 0)] == [0, 1, 2, 3, 4]
     assert not plan.next(full.messages(), 1)
 
 
 def test_what_is_settled_makes_room(full: Box, core: Core) -> None:
-    plan = SendPlan(window=5)
+    plan = SendPlan(LONG, window=5)
     messages = full.messages()
     plan.next(full.sink.outbox.due(5), 0)
     full.sink.outbox.settle(
@@ -59,15 +73,44 @@ def test_what_is_settled_makes_room(full: Box, core: Core) -> None:
 
 
 def test_a_message_without_an_answer_goes_again_after_a_while(full: Box) -> None:
-    plan = SendPlan(window=2, resend_us=20 * SECOND_US)
+    plan = SendPlan(LONG, window=2)
     plan.next(full.messages(), 0)
     plan.confirm((1, 0))
     assert not plan.next(full.messages(), 19 * SECOND_US)
     assert [each.seq for each in plan.next(full.messages(), 20 * SECOND_US)] == [0, 1]
 
 
+def gaps_between_sends(full: Box, plan: SendPlan, sends: int) -> list[int]:
+    found, last_s, now_s = list[int](), 0, 0
+    plan.next(full.messages(), 0)
+    while len(found) < sends:
+        now_s += 1
+        if plan.next(full.messages(), now_s * SECOND_US):
+            found.append(now_s - last_s)
+            last_s = now_s
+    return found
+
+
+def test_a_core_that_stays_silent_is_asked_ever_more_rarely(full: Box) -> None:
+    assert gaps_between_sends(full, SendPlan(LONG, window=1), 5) == [20, 40, 80, 120, 120]
+    assert gaps_between_sends(full, SendPlan(SHORT, window=1), 5) == [10] * 5
+
+
+def test_the_first_answer_after_a_long_silence_makes_the_rest_go_soon(
+    full: Box, core: Core
+) -> None:
+    plan, outbox = SendPlan(LONG, window=3), full.sink.outbox
+    gaps_between_sends(full, plan, 4)
+    now_us = 261 * SECOND_US
+    outbox.settle(
+        core.stored(full.messages()[0], heads_of(full.messages())[0]), core.verify, ADDRESS.down
+    )
+    assert [each.seq for each in plan.next(outbox.due(3), now_us)] == [3]
+    assert [each.seq for each in plan.next(outbox.due(3), now_us + 20 * SECOND_US)] == [1, 2, 3]
+
+
 def test_what_the_broker_confirmed_goes_again_on_a_new_connection(full: Box) -> None:
-    plan = SendPlan(window=3)
+    plan = SendPlan(LONG, window=3)
     plan.next(full.messages(), 0)
     plan.confirm((1, 1))
     plan.reconnect()
@@ -75,7 +118,7 @@ def test_what_the_broker_confirmed_goes_again_on_a_new_connection(full: Box) -> 
 
 
 def test_what_could_not_be_handed_over_is_due_at_once(full: Box) -> None:
-    plan = SendPlan(window=2)
+    plan = SendPlan(LONG, window=2)
     plan.next(full.messages(), 0)
     plan.forget((1, 1))
     assert [each.seq for each in plan.next(full.messages(), 1)] == [1]
@@ -122,7 +165,7 @@ def test_a_broker_that_loses_repeats_and_reorders_loses_nothing(
     full: Box, core: Core, seed: int
 ) -> None:
     chance = random.Random(seed)
-    plan = SendPlan(window=8, resend_us=20 * SECOND_US)
+    plan = SendPlan(Dice(bytes([seed])), window=8)
     sent, arrived, now_us = full.messages(), dict[int, "Message"](), 0
     heads = heads_of(sent)
     for _ in range(2_000):

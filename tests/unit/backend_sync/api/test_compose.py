@@ -63,7 +63,7 @@ def box(site: Site, config: CoreConfig, place: Path) -> Box:
 def running(site: Site, config: CoreConfig, part: str) -> Iterator[list[int]]:
     """Runs the process's work in a thread; its exit code is there afterwards."""
     stop, codes = threading.Event(), list[int]()
-    core = compose.Core(config, site.load_keys(), SystemClock())
+    core = compose.Core(config, site.load_keys(), SystemClock(), SystemRandomness())
     thread = threading.Thread(target=lambda: codes.append(compose.run(core, part, stop)))
     thread.start()
     try:
@@ -121,14 +121,13 @@ def test_a_part_that_ends_by_itself_ends_the_process(
         raise LocalError("This part is ill.", "ill")
 
     monkeypatch.setattr(compose, "keep_posting", fall_ill)
-    core = compose.Core(config, site.load_keys(), SystemClock())
+    core = compose.Core(config, site.load_keys(), SystemClock(), SystemRandomness())
     assert compose.run(core, "post", threading.Event()) == 1
 
 
 def test_ingest_without_a_broker_is_refused_in_words(site: Site, config: CoreConfig) -> None:
-    deaf = compose.Core(
-        msgspec.structs.replace(config, broker=None), site.load_keys(), SystemClock()
-    )
+    without = msgspec.structs.replace(config, broker=None)
+    deaf = compose.Core(without, site.load_keys(), SystemClock(), SystemRandomness())
     assert not deaf.runs("all", "ingest")
     with pytest.raises(LocalError, match=r"no \[broker\]"):
         compose.run(deaf, "ingest", threading.Event())

@@ -15,6 +15,7 @@ from edge.keys import FileIdentity, open_evidence, verifier
 from edge.ports import Instant
 from hardware.drivers.broker import BrokerFiles, RunningBroker, find_mosquitto, start_broker
 from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box, Core
+from tests.unit.edge.desk import Dice
 from tests.unit.hardware.mqtt_peer import Peer
 from tests.unit.hardware.pki import Pki
 
@@ -76,6 +77,7 @@ def settings(
         hpke=core.hpke,
         signer=FileIdentity.create(tmp_path / "core.pem", "core"),
         clock=StoppedClock(),
+        randomness=Dice(),
         shared=broker.shared,
         flush_interval_s=0.05,
     )
