@@ -19,19 +19,17 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlite_utils.migrations import Migrations
-
 from edge.catalogue import check_body
 from edge.codec import decode, encode
 from edge.errors import DeviceFault, LocalError, PeerError
+from edge.sqlite import Migrations
 from edge.store import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlite_utils import Database
-
     from edge.ports import Clock, Counter
+    from edge.sqlite import Database
     from edge.store import Store
 
 CLASSES: Final = ("FACT", "REQUEST")

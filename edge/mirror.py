@@ -12,17 +12,15 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlite_utils.migrations import Migrations
-
 from edge.codec import decode, encode
 from edge.errors import PeerError
+from edge.sqlite import Migrations
 from edge.store import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlite_utils import Database
-
+    from edge.sqlite import Database
     from edge.store import Store
 
 PAIR: Final = b"\x82"

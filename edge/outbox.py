@@ -23,17 +23,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlite_utils.migrations import Migrations
-
 from edge.errors import DeviceFault, PeerError
 from edge.keys import open_evidence
+from edge.sqlite import Migrations
 from edge.store import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlite_utils import Database
-
+    from edge.sqlite import Database
     from edge.store import Store
 
 CORE: Final = "core"

@@ -14,24 +14,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import sqlite_utils
-
 from edge.errors import DeviceFault, LocalError
+from edge.sqlite import Database, connect, engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import IO
 
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+    from edge.sqlite import Migrations
 
     Parameters = Sequence[Any] | Mapping[str, Any]
 
-BUSY_MS: Final = 10_000
 FULL: Final = 2
 
 
@@ -43,9 +39,9 @@ class Store:
         database: The sqlite-utils view of the same connection, for inspection and table tools.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: IO[bytes] | None) -> None:
+    def __init__(self, path: Path, connection: engine.Connection, lock: IO[bytes] | None) -> None:
         self.path = path
-        self.database = sqlite_utils.Database(connection)
+        self.database = Database(connection)
         self._connection = connection
         self._lock = lock
         self._inside = False
@@ -125,7 +121,7 @@ class Store:
             yield
         except BaseException:
             if self._connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(engine.Error):
                     self._connection.execute("ROLLBACK TO joined")
                     self._connection.execute("RELEASE joined")
             raise
@@ -138,7 +134,7 @@ class Store:
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(engine.Error):
                 self._connection.execute("ROLLBACK")
 
 
@@ -210,13 +206,9 @@ def _lock(path: Path) -> IO[bytes]:
     return lock
 
 
-def _connect(path: Path, uri: str) -> sqlite3.Connection:
+def _connect(path: Path, uri: str) -> engine.Connection:
     with _translated(path):
-        connection = sqlite3.connect(
-            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000
-        )
-        connection.execute("PRAGMA foreign_keys = ON")
-        return connection
+        return connect(uri, None)
 
 
 def _prepare(store: Store, migrations: Sequence[Migrations]) -> None:
@@ -253,16 +245,16 @@ def _translated(path: Path) -> Iterator[None]:
     """Turns what SQLite says about disk and file into our own words; a broken rule stays a bug."""
     try:
         yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+    except (engine.IntegrityError, engine.ProgrammingError):
         raise
     except OverflowError as error:
         raise LocalError(
             "A number of more than 64 bits cannot be stored; check where it comes from.",
             "store-range",
         ) from error
-    except sqlite3.OperationalError as error:
+    except engine.OperationalError as error:
         raise _disk_fault(path, str(error)) from error
-    except sqlite3.DatabaseError as error:
+    except engine.DatabaseError as error:
         raise DeviceFault(
             f"{path} is damaged ({error}). Keep the file for the bank and provision anew.",
             "store-damaged",

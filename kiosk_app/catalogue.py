@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sqlite_utils.migrations import Migrations
 
 from edge.errors import PeerError
 from edge.keys import open_evidence, verifier
 from edge.purposes import CATALOGUE_TOPIC
+from edge.sqlite import Migrations
 from edge.store import create_tables
 from kiosk_app.service_checks import read_service
 from kiosk_app.words import Text
@@ -31,9 +31,8 @@ from kiosk_app.words import Text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlite_utils import Database
-
     from edge.mirror import MirrorReader
+    from edge.sqlite import Database
     from edge.store import Store
     from kiosk_app.service import Service
 

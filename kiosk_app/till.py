@@ -12,16 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlite_utils.migrations import Migrations
-
+from edge.sqlite import Migrations
 from edge.store import create_tables
 from kiosk_app.receipt import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlite_utils import Database
-
+    from edge.sqlite import Database
     from edge.store import Store
 
 FLOOR_AHEAD_US_MAX: Final = 366 * 86_400 * 1_000_000

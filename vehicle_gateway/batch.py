@@ -22,11 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlite_utils.migrations import Migrations
-
 from edge.codec import decode, deflate, encode
 from edge.columns import Group, encode_columns
 from edge.outbox import PRIORITY_EVENT, PRIORITY_RAW, PRIORITY_TRIP
+from edge.sqlite import Migrations
 from edge.store import create_tables
 from vehicle_gateway.events import Events
 from vehicle_gateway.trips import Trips
@@ -34,11 +33,10 @@ from vehicle_gateway.trips import Trips
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlite_utils import Database
-
     from edge.epochs import SealedStream
     from edge.outbox import Outbox
     from edge.ports import Clock, FrameChunk
+    from edge.sqlite import Database
     from edge.store import Store
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.decode import Decoded, Decoder

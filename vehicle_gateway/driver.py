@@ -24,21 +24,20 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlite_utils.migrations import Migrations
 
 from edge.catalogue import check_body
 from edge.errors import DeviceFault, LocalError, PeerError
 from edge.keys import write_private
+from edge.sqlite import Migrations
 from edge.store import create_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlite_utils import Database
-
     from edge.epochs import SealedStream
     from edge.keys import LocalSecret
+    from edge.sqlite import Database
     from edge.store import Store
 
 FOLDER: Final = "statements"

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sqlite_utils.migrations import Migrations
-
     from backend_sync.core.database import Connection
+    from edge.sqlite import Migrations
     from edge.store import Parameters
 
 

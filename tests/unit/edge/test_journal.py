@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +25,7 @@ from edge.journal import (
     op_id,
     verify_journal,
 )
+from edge.sqlite import engine
 from edge.store import open_reader, open_store
 from tests.unit.edge.desk import PaperCounter, StillClock
 
@@ -163,7 +163,7 @@ def test_the_database_itself_refuses_to_change_an_entry(
     statement: str, store: Store, journal: Journal
 ) -> None:
     fill(journal, 2)
-    with pytest.raises(sqlite3.IntegrityError, match="never"):
+    with pytest.raises(engine.IntegrityError, match="never"):
         store.execute(statement)
     assert verify_journal(store, KIOSK) == 2
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlite_utils
-from sqlite_utils.migrations import Migrations
 
 from edge.errors import DeviceFault, LocalError
+from edge.sqlite import Database, Migrations, engine
 from edge.store import Store, _prepare, create_tables, open_reader, open_store
 from tests.unit.edge.writer_child import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from sqlite_utils import Database
 
 CHILD = [sys.executable, "-m", "tests.unit.edge.writer_child"]
 
@@ -163,8 +159,8 @@ def test_a_place_that_is_no_folder_is_a_fault_of_the_device(tmp_path: Path) -> N
 
 
 def test_a_place_without_a_write_ahead_log_is_refused() -> None:
-    memory = sqlite_utils.Database(memory=True).conn
-    assert isinstance(memory, sqlite3.Connection)
+    memory = Database(memory=True).conn
+    assert isinstance(memory, engine.Connection)
     with pytest.raises(DeviceFault) as refusal:
         _prepare(Store(Path("memory"), memory, None), [])
     assert refusal.value.code == "store-sync"
@@ -251,7 +247,7 @@ def test_what_a_failed_inner_transaction_wrote_is_undone_though_the_outer_goes_o
 
 
 def test_a_broken_rule_of_the_schema_undoes_the_whole(store: Store) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(engine.IntegrityError):
         interrupted(store, 1, 1)
     assert numbers(store) == []
 
@@ -270,10 +266,10 @@ def test_a_number_of_more_than_64_bits_is_refused_in_our_words(store: Store) -> 
 
 
 def test_a_mistake_of_ours_is_not_called_damage(store: Store) -> None:
-    with pytest.raises(sqlite3.ProgrammingError):
+    with pytest.raises(engine.ProgrammingError):
         store.execute("INSERT INTO pages VALUES (?, ?)", (1,))
     store.close()
-    with pytest.raises(sqlite3.ProgrammingError):
+    with pytest.raises(engine.ProgrammingError):
         numbers(store)
 
 

@@ -14,13 +14,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlite_utils.migrations import Migrations
-
 from edge.errors import DeviceFault
+from edge.sqlite import Migrations
 from edge.store import create_tables, open_store
 
 if TYPE_CHECKING:
-    from sqlite_utils import Database
+    from edge.sqlite import Database
 
 MIGRATIONS = Migrations("pages")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.sqlite import engine
 from kiosk_app.till import FLOOR_AHEAD_US_MAX
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_a_spend_is_never_changed_or_deleted(village: Village) -> None:
     village.withdraw(50_000)
     for statement in ("UPDATE lease_spends SET amount_fen = 1", "DELETE FROM lease_spends"):
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(engine.IntegrityError):
             village.store.execute(statement)
     assert [each.amount_fen for each in village.teller.till.spends()] == [50_000]
 
