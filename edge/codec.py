@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 try:
     import zlib
 
-    HAS_ZLIB = True
-except ImportError:  # MicroPython has `deflate` and `io` in its place
+    # MicroPython may have a `zlib` that has no streams, and then neither a limit nor an end.
+    HAS_ZLIB = hasattr(zlib, "compressobj")
+except ImportError:  # pragma: no cover - most MicroPython has `deflate` alone
     HAS_ZLIB = False
 
 ITEMS_MAX = 65536
@@ -45,10 +46,86 @@ NULL = b"\xf6"
 ONE_BYTE = 24
 ARGUMENT_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}
 INTEGER_LIMIT = 1 << 64
+STORED_BYTES_MAX = 65535
+
+# Well-formed UTF-8 (Unicode, table 3-7): first byte from, to; second from, to; bytes that follow.
+UTF8_FORMS = (
+    (0x00, 0x7F, 0x00, 0x00, 0),
+    (0xC2, 0xDF, 0x80, 0xBF, 1),
+    (0xE0, 0xE0, 0xA0, 0xBF, 2),
+    (0xE1, 0xEC, 0x80, 0xBF, 2),
+    (0xED, 0xED, 0x80, 0x9F, 2),
+    (0xEE, 0xEF, 0x80, 0xBF, 2),
+    (0xF0, 0xF0, 0x90, 0xBF, 3),
+    (0xF1, 0xF3, 0x80, 0xBF, 3),
+    (0xF4, 0xF4, 0x80, 0x8F, 3),
+)
 
 
 class CodecError(PeerError):
     """Bytes that are not of this subset, or that go past a limit."""
+
+
+# ------------------------------------------------------------------ text
+def _lets_pass_what_is_no_text() -> bool:
+    try:
+        return str(b"\xed\xa0\x80", "utf-8") != ""
+    except UnicodeError:
+        return False
+
+
+# MicroPython takes surrogates, overlong forms and what is past U+10FFFF, both ways.
+LENIENT_TEXT = _lets_pass_what_is_no_text()
+
+
+def text_of(data: bytes) -> str:
+    """Decodes UTF-8, alike on both Pythons.
+
+    Raises:
+        CodecError: The bytes are not well-formed UTF-8.
+    """
+    try:
+        text = str(data, "utf-8")
+    except UnicodeError:
+        raise CodecError("A text is not UTF-8.", "codec-text") from None
+    if LENIENT_TEXT and not _is_utf8(data):
+        raise CodecError("A text is not UTF-8.", "codec-text")
+    return text
+
+
+def octets_of(text: str) -> bytes:
+    """Encodes UTF-8, alike on both Pythons.
+
+    Raises:
+        LocalError: The text has a lone surrogate.
+    """
+    try:
+        data = text.encode("utf-8")
+    except UnicodeError:
+        data = b"\xff"
+    if data == b"\xff" or (LENIENT_TEXT and not _is_utf8(data)):
+        raise LocalError("A text with a lone surrogate cannot be encoded.", "codec-encode")
+    return data
+
+
+def _is_utf8(data: bytes) -> bool:
+    at = 0
+    while at < len(data):
+        size = _character_bytes(data, at)
+        if not size:
+            return False
+        at += size
+    return True
+
+
+def _character_bytes(data: bytes, at: int) -> int:
+    """Returns the length of the character that begins there, or 0 where none does."""
+    for first, last, low, high, count in UTF8_FORMS:
+        if first <= data[at] <= last:
+            follow = data[at + 1 : at + 1 + count]
+            whole = len(follow) == count and all(0x80 <= byte <= 0xBF for byte in follow)
+            return 1 + count if whole and (not count or low <= follow[0] <= high) else 0
+    return 0
 
 
 # ------------------------------------------------------------------ encode
@@ -79,7 +156,7 @@ def _write(out: bytearray, value: object, depth: int) -> None:
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _write_octets(out, BYTES, bytes(value))
     elif isinstance(value, str):
-        _write_octets(out, TEXT, _utf8(value))
+        _write_octets(out, TEXT, octets_of(value))
     elif isinstance(value, dict):
         _write_map(out, value, depth + 1)
     else:
@@ -98,15 +175,6 @@ def _write_array(out: bytearray, value: object, depth: int) -> None:
     _write_head(out, ARRAY, len(value))
     for item in value:
         _write(out, item, depth)
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeError:
-        raise LocalError(
-            "A text with a lone surrogate cannot be encoded.", "codec-encode"
-        ) from None
 
 
 def _write_integer(out: bytearray, value: int) -> None:
@@ -138,12 +206,11 @@ def _write_head(out: bytearray, major: int, argument: int) -> None:
     if argument < ONE_BYTE:
         out.append(first | argument)
         return
-    for short, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
-        if argument < 1 << (8 * size):
-            out.append(first | short)
-            out += argument.to_bytes(size, "big")
-            return
-    raise LocalError("A length of more than 64 bits cannot be encoded.", "codec-encode")
+    short = ONE_BYTE
+    while argument >> (8 * ARGUMENT_BYTES[short]):
+        short += 1
+    out.append(first | short)
+    out += argument.to_bytes(ARGUMENT_BYTES[short], "big")
 
 
 # ------------------------------------------------------------------ decode
@@ -191,7 +258,7 @@ class _Reader:
         if major == BYTES:
             return self._take(argument)
         if major == TEXT:
-            return self._text(argument)
+            return text_of(self._take(argument))
         if major == ARRAY:
             return self._array(argument, depth)
         if major == MAP:
@@ -218,12 +285,6 @@ class _Reader:
         taken = self.data[self.at : end]
         self.at = end
         return taken
-
-    def _text(self, count: int) -> str:
-        try:
-            return str(self._take(count), "utf-8")
-        except (UnicodeError, ValueError):
-            raise CodecError("A text is not UTF-8.", "codec-text") from None
 
     def _array(self, count: int, depth: int) -> list:  # type: ignore[type-arg]
         self._expect(count)
@@ -264,7 +325,7 @@ def _simple(major: int, argument: int) -> object:
 # ------------------------------------------------------------------ deflate
 def deflate(data: bytes) -> bytes:
     """Compresses to raw DEFLATE (RFC 1951)."""
-    if not HAS_ZLIB:
+    if not HAS_ZLIB:  # pragma: no cover - runs on MicroPython alone
         return _deflate_micro(data)
     worker = zlib.compressobj(LEVEL, zlib.DEFLATED, WINDOW_BITS)
     return worker.compress(data) + worker.flush()
@@ -280,7 +341,7 @@ def inflate(data: bytes, limit_bytes: int) -> bytes:
     Raises:
         CodecError: The stream is damaged, cut short, followed by more, or expands past the limit.
     """
-    if not HAS_ZLIB:
+    if not HAS_ZLIB:  # pragma: no cover - runs on MicroPython alone
         return _inflate_micro(data, limit_bytes)
     worker = zlib.decompressobj(WINDOW_BITS)
     try:
@@ -298,6 +359,8 @@ def _deflate_micro(data: bytes) -> bytes:  # pragma: no cover - runs on MicroPyt
     import io
 
     micro = __import__("deflate")
+    if not data or not hasattr(micro.DeflateIO, "write"):
+        return _store(data)  # a stream that nothing was written to would have no end
     target = io.BytesIO()
     with micro.DeflateIO(target, micro.RAW, 10) as stream:
         stream.write(data)
@@ -308,11 +371,25 @@ def _inflate_micro(data: bytes, limit_bytes: int) -> bytes:  # pragma: no cover 
     import io
 
     micro = __import__("deflate")
+    source = io.BytesIO(data)
     try:
-        with micro.DeflateIO(io.BytesIO(data), micro.RAW, 15) as stream:
+        with micro.DeflateIO(source, micro.RAW, 15) as stream:
             result = stream.read(limit_bytes + 1)
     except (OSError, EOFError, ValueError):
         raise CodecError("The compressed bytes are damaged.", "codec-deflate") from None
     if len(result) > limit_bytes:
         raise CodecError("The compressed bytes expand past the limit.", "codec-expansion")
+    if source.tell() != len(data):
+        raise CodecError("The compressed bytes are cut short or followed.", "codec-deflate")
     return bytes(result)
+
+
+def _store(data: bytes) -> bytes:
+    """Writes DEFLATE that does not compress, for a MicroPython that can only expand."""
+    out = bytearray()
+    for start in range(0, max(len(data), 1), STORED_BYTES_MAX):
+        piece = data[start : start + STORED_BYTES_MAX]
+        out.append(1 if start + STORED_BYTES_MAX >= len(data) else 0)
+        out += len(piece).to_bytes(2, "little") + (len(piece) ^ 0xFFFF).to_bytes(2, "little")
+        out += piece
+    return bytes(out)

@@ -18,7 +18,7 @@ file runs on MicroPython; ciphers and signatures come in as arguments.
 * What `read_*` returns is unverified; only `open_*` and `verify_*` may be believed.
 """
 
-from edge.codec import decode, encode
+from edge.codec import decode, encode, octets_of, text_of
 from edge.errors import LocalError, PeerError
 
 TYPE_CHECKING = False  # MicroPython has no typing; type checkers take this name as true
@@ -119,7 +119,7 @@ def _split_encrypt0(message: bytes) -> "tuple[bytes, bytes, dict[int, Any]]":
 
 def epoch_kid(device: str, epoch: int) -> bytes:
     """Returns the key id of an epoch: device, "/", number without leading zeros."""
-    return device.encode("utf-8") + b"/" + minimal_bytes(epoch)
+    return octets_of(device) + b"/" + minimal_bytes(epoch)
 
 
 def nonce_of(base_iv: bytes, seq: int) -> bytes:
@@ -149,8 +149,9 @@ def sign1(payload: bytes, sign: "Callable[[bytes], bytes]", kid: str, aad: bytes
     Raises:
         LocalError: The length of `kid` is out of range.
     """
-    _require_kid(kid.encode("utf-8"))
-    protected = encode({ALG: ES256, KID: kid.encode("utf-8")})
+    name = octets_of(kid)
+    _require_kid(name)
+    protected = encode({ALG: ES256, KID: name})
     signature = sign(encode(["Signature1", protected, aad, payload]))
     return encode([protected, {}, payload, signature])
 
@@ -193,8 +194,8 @@ def _split_sign1(message: bytes) -> "tuple[bytes, str, bytes, bytes]":
     if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
         raise SealError("The signature has the wrong length.", "seal-shape")
     try:
-        kid = str(header[KID], "utf-8")
-    except (UnicodeError, ValueError):
+        kid = text_of(header[KID])
+    except PeerError:
         raise SealError("The signer's id is not text.", "seal-shape") from None
     return parts[0], kid, payload, signature
 

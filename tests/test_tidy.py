@@ -43,7 +43,10 @@ TOP_LEVEL = {
 DRAWERS = {"util", "utils", "common", "helper", "helpers", "misc"}
 SIZED = (".py", ".qml", ".sql")
 BINARY = {".png"}
-MICROPYTHON_FILES = ("edge/codec.py", "edge/seal.py")
+MICROPYTHON_FILES = (
+    *(f"edge/{name}.py" for name in ("ccm", "chain", "codec", "errors", "kdf", "seal")),
+    "tests/vectors/portable.py",
+)
 # `deflate` is MicroPython's own module; a PyPI package of that name is something else.
 MICROPYTHON_OWN = {"deflate"}
 MICROPYTHON_MODULES = {
@@ -306,7 +309,7 @@ def _project(name: str) -> str:
 
 
 def beyond_micropython(root: Path) -> Iterator[str]:
-    """What the microcontroller's Python cannot run, in the two files that both Pythons share."""
+    """What the microcontroller's Python cannot run, in the files that both Pythons share."""
     for name in MICROPYTHON_FILES:
         path = root / name
         if not path.exists():

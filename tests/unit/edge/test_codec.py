@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge import codec
 from edge.codec import (
     DEPTH_MAX,
     ITEMS_MAX,
@@ -241,3 +242,41 @@ def test_a_stream_that_is_cut_short_is_refused() -> None:
 def test_a_stream_of_zlib_is_not_raw_deflate() -> None:
     with pytest.raises(CodecError):
         inflate(zlib.compress(b"payload"), 100)
+
+
+# ---------------------------------------------------------------- as MicroPython runs it
+@given(st.binary(max_size=12) | st.text(max_size=6).map(str.encode))
+def test_our_own_check_of_text_is_that_of_cpython(data: bytes) -> None:
+    assert codec._is_utf8(data) == (data.decode("utf-8", "ignore").encode() == data)
+
+
+def test_our_own_check_of_text_knows_every_pair_of_first_bytes() -> None:
+    for first in range(256):
+        for second in range(256):
+            for tail in (b"", b"\x80", b"\x80\x80", b"\xbf\xbf"):
+                data = bytes([first, second]) + tail
+                assert codec._is_utf8(data) == (data.decode("utf-8", "ignore").encode() == data)
+
+
+def test_where_the_interpreter_is_lenient_our_own_check_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not codec.LENIENT_TEXT
+    monkeypatch.setattr(codec, "LENIENT_TEXT", True)
+    assert codec.text_of("盒-1".encode()) == "盒-1"
+    assert codec.octets_of("盒-1") == "盒-1".encode()
+    monkeypatch.setattr(codec, "_is_utf8", lambda _: False)
+    with pytest.raises(CodecError) as refusal:
+        codec.text_of(b"box")
+    assert refusal.value.code == "codec-text"
+    with pytest.raises(LocalError) as mistake:
+        codec.octets_of("box")
+    assert mistake.value.code == "codec-encode"
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_534, 65_535, 65_536, 131_070, 200_000])
+def test_what_was_stored_without_compression_inflates(size: int) -> None:
+    data = bytes(i * 7 % 251 for i in range(size))
+    stored = codec._store(data)
+    assert inflate(stored, size) == data
+    assert len(stored) == size + 5 * max(1, -(-size // 65_535))
