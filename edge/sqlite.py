@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import sqlite3 as engine
     from collections.abc import Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from sqlite_utils import Database
@@ -31,6 +32,10 @@ ALIAS: Final = "pysqlite3"
 
 BUSY_MS: Final = 10_000
 KEY_BYTES: Final = 32
+PAGE_BYTES: Final = 4096
+PLAIN_MAGIC: Final = b"SQLite format 3\0"
+DISTINCT_MIN: Final = 128
+"""Of 4096 random bytes fewer than 128 distinct ones are beyond any chance."""
 
 
 def choose_engine() -> ModuleType:
@@ -54,7 +59,7 @@ def _posing(module: ModuleType) -> Iterator[None]:
         sys.modules.update(before)
 
 
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # pragma: no branch - a type checker takes the names above
     engine = choose_engine()
     with _posing(engine):
         utils = importlib.import_module("sqlite_utils")
@@ -65,7 +70,10 @@ if not TYPE_CHECKING:
 
 HAS_CIPHER: Final = engine.__name__ == CIPHER
 
-__all__ = ["HAS_CIPHER", "KEY_BYTES", "Database", "Migrations", "connect", "engine"]
+__all__ = [
+    "HAS_CIPHER", "KEY_BYTES", "Database", "Migrations", "connect", "engine", "looks_plain",
+    "looks_sealed",
+]  # fmt: skip
 
 
 def connect(uri: str, key: bytes | None) -> engine.Connection:
@@ -92,3 +100,26 @@ def connect(uri: str, key: bytes | None) -> engine.Connection:
         connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def looks_plain(path: Path) -> bool:
+    """Tells whether a file is a database that anybody can read."""
+    return _first_page(path).startswith(PLAIN_MAGIC)
+
+
+def looks_sealed(path: Path) -> bool:
+    """Tells whether a file may be a database of SQLCipher: whole pages, the first like noise.
+
+    Without the key nobody can tell it from garbage of the same kind.
+    """
+    page = _first_page(path)
+    whole = len(page) == PAGE_BYTES and path.stat().st_size % PAGE_BYTES == 0
+    return whole and not page.startswith(PLAIN_MAGIC) and len(set(page)) >= DISTINCT_MIN
+
+
+def _first_page(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(PAGE_BYTES)
+    except OSError:  # it is not there yet, or the engine will say what is wrong with it
+        return b""

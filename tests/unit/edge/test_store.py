@@ -105,6 +105,14 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path) -> None:
         assert store.rows("SELECT * FROM more") == []
 
 
+def test_a_migration_whose_name_was_changed_is_damage_and_no_newer_release(tmp_path: Path) -> None:
+    with open_store(tmp_path / "a.db", [MIGRATIONS]) as store:
+        store.execute("UPDATE _sqlite_migrations SET name = 'pages_999'")
+    with pytest.raises(DeviceFault, match="pages_999") as refusal:
+        open_store(tmp_path / "a.db", [MIGRATIONS])
+    assert refusal.value.code == "store-damaged"
+
+
 def test_a_migration_that_fails_leaves_the_file_openable(tmp_path: Path) -> None:
     bad = Migrations("bad")
 
@@ -244,6 +252,21 @@ def test_what_a_failed_inner_transaction_wrote_is_undone_though_the_outer_goes_o
             interrupted(store, 2, 3)
         put(store, 4)
     assert numbers(store) == [1, 4]
+
+
+def test_what_sqlite_undid_by_itself_fails_the_inner_transaction_and_the_outer(
+    store: Store,
+) -> None:
+    def undone() -> None:
+        with store.transaction():
+            put(store, 1)
+            with store.transaction():
+                store.execute("ROLLBACK")
+                put(store, 2)
+
+    with pytest.raises(DeviceFault, match="rolled back"):
+        undone()
+    assert numbers(store) == []
 
 
 def test_a_broken_rule_of_the_schema_undoes_the_whole(store: Store) -> None:
