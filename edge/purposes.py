@@ -19,6 +19,8 @@ LEASE_TOPIC: Final = "lastmile lease"
 CATALOGUE_TOPIC: Final = "lastmile catalogue"
 PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 POLICY: Final = "lastmile policy"
+DAY_CLOSED: Final = "lastmile day-closed"
+JOURNAL_EVIDENCE: Final = "lastmile journal evidence"
 
 # Infos of HPKE: what was sealed for one of them opens for no other.
 PIN_INFO: Final = b"lastmile pin verifier"
