@@ -1,4 +1,4 @@
-"""Claims about the core's word that a day is closed: it is believed exactly, or not at all."""
+"""Claims about closed days: the core's word is believed exactly, and only it lets entries go."""
 
 from __future__ import annotations
 
@@ -17,14 +17,29 @@ from edge.closing import (
     sign_day_closed,
 )
 from edge.entry import NUMBER_MAX, Head
-from edge.errors import PeerError
+from edge.errors import DeviceFault, PeerError
+from edge.journal import (
+    MIGRATIONS,
+    Journal,
+    JournalReader,
+    Recovery,
+    decode_entry,
+    verify_journal,
+)
 from edge.keys import FileIdentity, sign_evidence, verifier
 from edge.purposes import DAY_CLOSED, LEASE_TOPIC
+from edge.sqlite import engine
+from edge.store import open_store
+from tests.unit.edge.desk import PaperCounter, StillClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from edge.store import Store
+
+KIOSK = "kiosk-1"
+KIND = "cash-withdrawal"
 HEAD = b"\x01" * 32
 CLOSED = DayClosed("kiosk-1", "2026-07-01", Head(2, 17, HEAD), 40, {"cash-withdrawal": -120_000})
 RECORD: dict[str, Any] = {
@@ -138,3 +153,238 @@ def test_every_changed_byte_of_a_statement_is_noticed(core: FileIdentity) -> Non
         changed[place] ^= 1
         with pytest.raises(PeerError):
             open_day_closed(bytes(changed), verify, "kiosk-1")
+
+
+# ---------------------------------------------------------------- pruning
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "journal.db", [MIGRATIONS]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def journal(store: Store) -> Journal:
+    return Journal(store, KIOSK, StillClock())
+
+
+def fill(journal: Journal, count: int) -> None:
+    for number in range(1, count + 1):
+        journal.append("FACT", KIND, {"lease": "ab", "receipt": f"{number:06}"})
+
+
+def close_day(core: FileIdentity, at: Head, device: str = KIOSK) -> bytes:
+    return sign_day_closed(core, DayClosed(device, "2026-07-01", at, at.seq, {KIND: 100}))
+
+
+def at(journal: Journal, seq: int, epoch: int = 1) -> Head:
+    return Head(epoch, seq, journal.hash_at(epoch, seq) or b"")
+
+
+def prune(journal: Journal, core: FileIdentity, seq: int, keep: int = 0, epoch: int = 1) -> int:
+    statement = close_day(core, at(journal, seq, epoch))
+    return journal.prune(statement, verifier(core.public_bytes), keep)
+
+
+def left(journal: Journal, epoch: int = 1) -> list[int]:
+    return [decode_entry(entry)["seq"] for entry, _ in journal.read(0, 99, 1 << 20, epoch)]
+
+
+def test_a_closed_day_is_forgotten_but_for_its_anchor(
+    store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 6)
+    head, anchor = journal.head(), at(journal, 3)
+    assert prune(journal, core, 4) == 3
+    assert left(journal) == [4, 5, 6], "one of the closed day stays"
+    assert (journal.head(), journal.anchor(), journal.hash_at(1, 3)) == (head, anchor, anchor.hash)
+    assert (journal.hash_at(1, 2), journal.find(1, 3)) == (None, None)
+    assert verify_journal(store, KIOSK) == 3
+    again = Journal(store, KIOSK, StillClock())
+    fill(again, 2)
+    assert left(again) == [4, 5, 6, 7, 8]
+    assert prune(again, core, 8) == 4
+    assert left(Journal(store, KIOSK, StillClock())) == [8]
+
+
+@pytest.mark.parametrize(("keep", "gone"), [(0, 4), (1, 4), (2, 3), (4, 1), (5, 0), (99, 0)])
+def test_the_latest_entries_of_a_closed_day_may_be_kept(
+    store: Store, journal: Journal, core: FileIdentity, keep: int, gone: int
+) -> None:
+    fill(journal, 5)
+    assert prune(journal, core, 5, keep) == gone
+    assert left(journal) == list(range(gone + 1, 6))
+    assert verify_journal(store, KIOSK) == 5 - gone
+    assert (journal.anchor() is None) == (gone == 0)
+
+
+def test_the_same_day_again_and_an_earlier_one_change_nothing(
+    journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 6)
+    second, fifth = close_day(core, at(journal, 2)), close_day(core, at(journal, 5))
+    verify = verifier(core.public_bytes)
+    assert journal.prune(fifth, verify) == 4
+    anchor = journal.anchor()
+    assert [journal.prune(each, verify) for each in (fifth, second, fifth)] == [0, 0, 0]
+    assert (journal.anchor(), left(journal)) == (anchor, [5, 6])
+
+
+def test_a_closed_day_over_another_chain_is_refused(journal: Journal, core: FileIdentity) -> None:
+    fill(journal, 3)
+    for place in (Head(1, 3, bytes(32)), Head(1, 4, bytes(32)), Head(2, 1, bytes(32))):
+        with pytest.raises(PeerError) as refusal:
+            journal.prune(close_day(core, place), verifier(core.public_bytes))
+        assert refusal.value.code == "day-closed-head"
+    with pytest.raises(PeerError) as refusal:
+        journal.prune(close_day(core, at(journal, 3), "kiosk-2"), verifier(core.public_bytes))
+    assert refusal.value.code == "day-closed-device"
+    assert left(journal) == [1, 2, 3]
+
+
+def test_epochs_before_a_closed_day_go_with_it(
+    store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 3)
+    later = Journal(store, KIOSK, StillClock(), recovery=Recovery(2, "test"))
+    fill(later, 2)
+    assert prune(later, core, 3, epoch=2) == 5
+    assert (left(later), left(later, 2)) == ([], [3])
+    assert later.anchor() == at(later, 2, 2)
+    assert verify_journal(store, KIOSK) == 1
+
+
+def test_an_epoch_may_follow_an_anchor(store: Store, journal: Journal, core: FileIdentity) -> None:
+    fill(journal, 3)
+    prune(journal, core, 3)
+    Journal(store, KIOSK, StillClock(), recovery=Recovery(2, "test"))
+    assert verify_journal(store, KIOSK) == 2
+
+
+def test_what_was_pruned_is_gone_from_the_file(tmp_path: Path, core: FileIdentity) -> None:
+    path = tmp_path / "journal.db"
+    with open_store(path, [MIGRATIONS]) as store:
+        journal = Journal(store, KIOSK, StillClock())
+        fill(journal, 200)
+        assert prune(journal, core, 200) == 199
+    content = path.read_bytes()
+    assert b"000200" in content
+    assert b"000100" not in content
+
+
+def test_pages_of_what_was_pruned_are_used_again(tmp_path: Path, core: FileIdentity) -> None:
+    path = tmp_path / "journal.db"
+    sizes = []
+    with open_store(path, [MIGRATIONS]) as store:
+        journal = Journal(store, KIOSK, StillClock())
+        for _ in range(4):
+            with store.transaction():
+                fill(journal, 200)
+            prune(journal, core, journal.head().seq)
+            sizes.append(store.row("PRAGMA page_count"))
+    assert sizes[1] == sizes[2] == sizes[3]
+
+
+def test_a_pruning_that_fails_changes_nothing(
+    store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 4)
+
+    def interrupted() -> None:
+        with store.transaction():
+            prune(journal, core, 4)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert (left(journal), journal.anchor()) == ([1, 2, 3, 4], None)
+
+
+def test_a_pruned_journal_still_notices_an_old_copy(tmp_path: Path, core: FileIdentity) -> None:
+    path, counter = tmp_path / "journal.db", PaperCounter()
+    with open_store(path, [MIGRATIONS]) as store:
+        journal = Journal(store, KIOSK, StillClock(), counter)
+        fill(journal, 5)
+        prune(journal, core, 5)
+        counter.advance_to(7)
+        with pytest.raises(DeviceFault) as fault:
+            Journal(store, KIOSK, StillClock(), counter)
+    assert fault.value.code == "journal-rollback"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM journal",
+        "DELETE FROM journal WHERE seq = 6",
+        "UPDATE journal SET seq = 9 WHERE seq = 6",
+        "INSERT OR REPLACE INTO journal SELECT epoch, seq, x'00', hash FROM journal WHERE seq = 6",
+        "INSERT INTO journal SELECT epoch, 2, entry, hash FROM journal WHERE seq = 6",
+        "INSERT INTO journal SELECT epoch, 3, entry, hash FROM journal WHERE seq = 6",
+        "UPDATE journal_anchors SET seq = 6",
+        "DELETE FROM journal_anchors",
+        "INSERT INTO journal_anchors SELECT epoch, 2, hash, statement FROM journal_anchors",
+        "INSERT INTO journal_anchors SELECT epoch, 5, hash, statement FROM journal_anchors",
+        "INSERT INTO journal_anchors SELECT epoch, 7, hash, statement FROM journal_anchors",
+        "INSERT OR REPLACE INTO journal_anchors SELECT epoch, seq, hash, x'' FROM journal_anchors",
+    ],
+)
+def test_the_database_itself_keeps_what_no_anchor_covers(
+    statement: str, store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 6)
+    prune(journal, core, 4)
+    with pytest.raises(engine.IntegrityError, match="never"):
+        store.execute(statement)
+    assert (left(journal), journal.anchor()) == ([4, 5, 6], at(journal, 3))
+
+
+ANCHOR_DAMAGE = {
+    "another hash": "UPDATE journal_anchors SET hash = zeroblob(32)",
+    "no statement": "UPDATE journal_anchors SET statement = x'00'",
+    "a place past its statement": "UPDATE journal_anchors SET seq = 5",
+    "an epoch past its statement": "UPDATE journal_anchors SET epoch = 2",
+    "a statement of another type": "UPDATE journal_anchors SET statement = 'x'",
+    "a row that it covers": "DELETE FROM journal WHERE seq = 4",
+}
+
+
+@pytest.mark.parametrize("claim", ANCHOR_DAMAGE)
+def test_an_anchor_is_not_believed_with(
+    claim: str, store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 6)
+    prune(journal, core, 4)
+    for name in ("journal_anchors_unchanged", "journal_permanent"):
+        store.execute(f"DROP TRIGGER {name}")
+    store.execute(ANCHOR_DAMAGE[claim])
+    with pytest.raises(DeviceFault) as fault:
+        Journal(store, KIOSK, StillClock())
+    assert fault.value.code in {"journal-damaged", "journal-epoch"}
+
+
+def test_the_anchor_of_another_device_is_named_as_that(
+    store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 6)
+    prune(journal, core, 4)
+    with pytest.raises(DeviceFault) as fault:
+        Journal(store, "kiosk-2", StillClock())
+    assert fault.value.code == "journal-foreign"
+    assert "belongs to device kiosk-1" in str(fault.value)
+
+
+def test_an_anchor_that_the_statement_names_must_have_its_hash(
+    store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 2)
+    statement = close_day(core, at(journal, 2))
+    with open_store(store.path.with_name("new.db"), [MIGRATIONS]) as fresh:
+        fresh.execute("INSERT INTO journal_anchors VALUES (1, 2, ?, ?)", (bytes(32), statement))
+        with pytest.raises(DeviceFault, match="1/2"):
+            JournalReader(fresh, KIOSK).head()
+    with open_store(store.path.with_name("newer.db"), [MIGRATIONS]) as fresh:
+        good = journal.hash_at(1, 2)
+        fresh.execute("INSERT INTO journal_anchors VALUES (1, 2, ?, ?)", (good, statement))
+        reader = JournalReader(fresh, KIOSK)
+        assert reader.head() == reader.anchor() == journal.head()
+        assert verify_journal(fresh, KIOSK) == 0

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import entry as edge_entry
 from edge.codec import encode
 from edge.custody import MIGRATIONS, JournalReader, verify_journal
-from edge.entry import RECOVERED, Head, chain, genesis, recovered_from
+from edge.entry import RECOVERED, Head, chain, genesis
 from edge.errors import DeviceFault, LastmileError
 from edge.journal import Journal, Recovery
 from edge.store import open_reader, open_store
@@ -307,38 +306,3 @@ def test_a_journal_says_from_where_it_goes_on_after_what_was_lost(tmp_path: Path
         assert journal.goes_on_at(1, 3) is None, "it is here"
         assert [journal.goes_on_at(*place) for place in ((1, 4), (1, 99), (2, 1))] == [3, 3, 3]
         assert [journal.goes_on_at(*place) for place in ((3, 2), (4, 1))] == [None, None]
-
-
-RECORD = {
-    "device": KIOSK, "epoch": 2, "seq": 1, "class": "FACT", "kind": RECOVERED, "wall_us": 1,
-    "boot": "", "mono_us": 1, "counter": 0, "policy": 0,
-    "body": {"epoch": 1, "seq": 0, "hash": bytes(32), "reason": "x"},
-}  # fmt: skip
-NO_RECOVERY: dict[str, dict[str, Any]] = {
-    "another kind": {"kind": KIND},
-    "a request": {"class": "REQUEST"},
-    "a later place": {"seq": 2},
-    "an epoch in words": {"body": {"epoch": "1", "seq": 0, "hash": bytes(32)}},
-    "an epoch that is true": {"body": {"epoch": True, "seq": 0, "hash": bytes(32)}},
-    "no seq": {"body": {"epoch": 1, "hash": bytes(32)}},
-    "a hash in words": {"body": {"epoch": 1, "seq": 0, "hash": "0" * 32}},
-    "a hash too short": {"body": {"epoch": 1, "seq": 0, "hash": bytes(31)}},
-    "epoch 0": {"body": {"epoch": 0, "seq": 0, "hash": bytes(32)}},
-    "its own epoch": {"body": {"epoch": 2, "seq": 0, "hash": bytes(32)}},
-    "a negative seq": {"body": {"epoch": 1, "seq": -1, "hash": bytes(32)}},
-    "a seq past all": {"body": {"epoch": 1, "seq": 2**53 + 1, "hash": bytes(32)}},
-    "an epoch past all": {"epoch": 2**53 + 1},
-}
-
-
-@pytest.mark.parametrize("claim", NO_RECOVERY)
-def test_no_recovery_is_an_entry_with(claim: str) -> None:
-    assert recovered_from(encode(RECORD)) == Head(1, 0, bytes(32))
-    assert recovered_from(encode({**RECORD, **NO_RECOVERY[claim]})) is None
-    assert recovered_from(b"no entry") is None
-
-
-def test_the_highest_numbers_are_numbers() -> None:
-    top = edge_entry.NUMBER_MAX
-    body = {"epoch": top - 1, "seq": top, "hash": bytes(32), "reason": "x"}
-    assert recovered_from(encode({**RECORD, "epoch": top, "body": body})) is not None
