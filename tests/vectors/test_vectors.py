@@ -19,6 +19,7 @@ RELEASED: dict[str, str] = {
     "chain.json": "20b0debf29592141e17a3056980d8f701816397bbfc2127be533962c1a7978dc",
     "codec.json": "0a8adb53be51abd05d07a93594f15681785f4621b30a3824422abb7232c1f892",
     "columns.json": "64c57bf0bbbf71157a2956346793e2952c2184c74feb61f6d2ba5a971750e620",
+    "columns2.json": "080277f6b2c31b194569fcfedbe699fb15357cf1a709ac816f31ab5ba77c72f2",
     "envelope.json": "6fdde789bbc0fd2dd1fb460784d2e9828a383799aa3503ce0d933074a24400cb",
     "journal.json": "0e53b24a5e514c74f5fffb0e6667803cde41433f223eff881c40ebc657f23678",
     "primitives.json": "6076aaf188eed832e49e80cbec0b4183141fa5af7f54abfb7e89f053051fe85b",
