@@ -60,17 +60,20 @@ class Policy:
         """Names `hpke` in an epoch's start."""
         return hpke_id(self.hpke)
 
-    @property
-    def suite(self) -> Aead:
-        """The first cipher of `algs` that this machine has.
+    def choose(self, fits: Callable[[Aead], bool] | None = None) -> Aead:
+        """Returns the first cipher of `algs` that this machine has and that fits.
+
+        Args:
+            fits: Says whether the device can use a cipher that its machine has; None for any.
 
         Raises:
-            PeerError: It has none of them.
+            PeerError: There is none.
         """
+        usable = {alg: suite for alg, suite in AEADS.items() if fits is None or fits(suite)}
         for alg in self.algs:
-            if alg in AEADS:
-                return AEADS[alg]
-        had = ", ".join(str(alg) for alg in AEADS)
+            if alg in usable:
+                return usable[alg]
+        had = ", ".join(map(str, usable))
         raise PeerError(
             f"Policy {self.seq} allows {self.device} only ciphers that it has not. Have the bank "
             f"issue a policy with one of {had}.",
@@ -89,15 +92,9 @@ def sign_policy(signer: Signer, policy: Policy) -> bytes:
     Raises:
         LocalError: No device would take it: the text says what is wrong.
     """
-    record = {
-        "type": TYPE,
-        "device": policy.device,
-        "seq": policy.seq,
-        "algs": list(policy.algs),
-        "hpke": policy.hpke,
-    }
+    record = record_of(policy)
     try:
-        _read(record, policy.device)
+        policy_of(record, policy.device)
     except PeerError as error:
         raise LocalError(str(error), error.code) from error
     return sign_evidence(signer, record, POLICY)
@@ -114,10 +111,30 @@ def open_policy(message: bytes, verify: Callable[[bytes, bytes], None], device: 
     Raises:
         PeerError: Malformed, not signed by the core, or for another device.
     """
-    return _read(open_evidence(message, verify, POLICY, CORE), device)
+    return policy_of(open_evidence(message, verify, POLICY, CORE), device)
 
 
-def _read(record: Mapping[Any, Any], device: str) -> Policy:
+def record_of(policy: Policy) -> dict[str, Any]:
+    """Returns what is signed, and what a device keeps of it."""
+    return {
+        "type": TYPE,
+        "device": policy.device,
+        "seq": policy.seq,
+        "algs": list(policy.algs),
+        "hpke": policy.hpke,
+    }
+
+
+def policy_of(record: Mapping[Any, Any], device: str) -> Policy:
+    """Returns the policy of a record.
+
+    Args:
+        record: Verified, or kept by this device itself.
+        device: Whom it must be for.
+
+    Raises:
+        PeerError: Of another shape, or for another device.
+    """
     if set(record) != FIELDS or record["type"] != TYPE:
         raise PeerError("The message is no policy of this release.", "policy-shape")
     if not device or record["device"] != device:

@@ -110,15 +110,19 @@ def test_hostile_bytes_raise_only_peer_errors(message: bytes) -> None:
         open_policy(message, VERIFY, DEVICE)
 
 
-def test_a_device_uses_the_first_cipher_that_it_has() -> None:
-    assert GOOD.suite.alg == 3
-    assert replace(GOOD, algs=(30, 3)).suite.alg == 30
-    assert replace(GOOD, algs=(99, -5, 30)).suite.alg == 30
+def test_a_device_uses_the_first_cipher_that_it_has_and_can_use() -> None:
+    assert GOOD.choose().alg == 3
+    assert replace(GOOD, algs=(30, 3)).choose().alg == 30
+    assert replace(GOOD, algs=(99, -5, 30)).choose().alg == 30
+    assert GOOD.choose(lambda suite: suite.key_bytes == 16).alg == 30
 
 
 def test_a_policy_of_ciphers_that_the_device_has_not_says_what_to_issue_instead() -> None:
-    with pytest.raises(PeerError, match=r"issue a policy with one of 3, 30") as refusal:
-        _ = replace(GOOD, algs=(99, -5)).suite
+    with pytest.raises(PeerError, match=r"issue a policy with one of 3, 30, 24, -65601") as refusal:
+        replace(GOOD, algs=(99, -5)).choose()
+    assert refusal.value.code == "policy-algorithm"
+    with pytest.raises(PeerError, match=r"issue a policy with one of -65601\.") as refusal:
+        GOOD.choose(lambda suite: suite.ratchet_hash.name == "sm3")
     assert refusal.value.code == "policy-algorithm"
 
 
