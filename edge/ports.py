@@ -169,12 +169,40 @@ class Signer(Protocol):
 
 
 class Counter(Protocol):
-    """A monotonic counter that survives what the disk does not (DESIGN §7, rollback witness)."""
+    """A monotonic counter that survives what the disk does not (DESIGN §7, rollback witness).
+
+    It begins anywhere: one in a TPM starts above every counter that this TPM ever had.
+    """
 
     def read(self) -> int:
-        """Returns the present value."""
+        """Returns the present value.
+
+        Raises:
+            DeviceFault: It is not there, or its medium is not; a lost counter is never read as 0.
+        """
         ...
 
     def advance_to(self, value: int) -> None:
-        """Raises the counter to `value`; it never goes down."""
+        """Raises the counter to `value`, durably; a value that it has passed changes nothing.
+
+        Raises:
+            DeviceFault: It is not there, cannot be written, or `value` is too far ahead of it.
+        """
+        ...
+
+
+class KeyVault(Protocol):
+    """Keeps what the stores of a device are encrypted with."""
+
+    @property
+    def where(self) -> str:
+        """Where the keys lie, for people: `tpm`, or `file`, which protects no stolen machine."""
+        ...
+
+    def key(self, name: str) -> bytes:
+        """Returns the 32 bytes of a name, the same each time.
+
+        They are made on first use, and are durable before they are returned. Keys of two names tell
+        nothing of each other.
+        """
         ...
