@@ -174,8 +174,10 @@ def _series(group: Group, signal: int, values: Sequence[int | None]) -> pa.Table
     if raw.null_count:
         present = raw.is_valid()
         raw, times = raw.filter(present), times.filter(present)
+    # A float rounds what has more than 53 bits; `raw` keeps it, so the cast need not be exact.
     scaled = pc.divide(
-        pc.multiply(raw.cast(pa.float64()), float(spec.numerator)), float(spec.denominator)
+        pc.multiply(raw.cast(pa.float64(), safe=False), float(spec.numerator)),
+        float(spec.denominator),
     )
     return pa.table(
         {
