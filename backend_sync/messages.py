@@ -15,10 +15,11 @@ core → device
 
 device → core   POST /v1/devices/{device}/downlink
     Sign1(kid = device, aad = path)
-      {v: 1, device, cursors: {scope: n}, nonce, journal: {epoch, seq, head}, wall_us}
+      {v: 1, device, cursors: {scope: n}, nonce, journal: {epoch, seq, head}, counter, wall_us}
 core → device
     Sign1(kid = "core", aad = path)
-      {type: "pages", z: deflate(encode({pages: [page, ...], nonce, now_us, next_contact_s, more}))}
+      {type: "pages",
+       z: deflate(encode({pages: [page, ...], nonce, now_us, next_contact_s, more, halt}))}
     page = {scope, cursor, upserts: [[key, value], ...], tombstones: [key, ...], checksum,
             as_of_us, snapshot}
 ```
@@ -73,6 +74,10 @@ class Position:
     head: bytes
 
 
+UNREADABLE: Final = Position(1, NUMBER_MAX, bytes(HEAD_BYTES))
+"""What a device says of a journal that it cannot read: a place that no core holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A run of journal entries, `first` to `last`, and the chain hash after the last."""
@@ -109,6 +114,7 @@ class Request:
     """A device's wish to hear what changed since its cursors, and where its journal stands.
 
     `wall_us` is the device's own time, which it will not go back behind when it judges a lease.
+    `counter` is its monotonic counter, read while the journal stood there; 0 when it has none.
     """
 
     device: str
@@ -116,17 +122,22 @@ class Request:
     nonce: bytes
     journal: Position
     wall_us: int
+    counter: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What changed, by scope; `more` says that another request brings the rest."""
+    """What changed, by scope; `more` says that another request brings the rest.
+
+    `halt` tells a device that it is quarantined, and why: `fork` or `rollback`; else it is empty.
+    """
 
     pages: Sequence[Mapping[str, Any]]
     nonce: bytes
     now_us: int
     next_contact_s: int
     more: bool = False
+    halt: str = ""
 
 
 def journal_path(device: str) -> str:
@@ -242,6 +253,7 @@ def sign_request(signer: Signer, request: Request) -> bytes:
         "cursors": dict(request.cursors),
         "nonce": request.nonce,
         "journal": {"epoch": at.epoch, "seq": at.seq, "head": at.head},
+        "counter": request.counter,
         "wall_us": request.wall_us,
     }
     return sign_evidence(signer, record, downlink_path(request.device))
@@ -263,6 +275,7 @@ def open_request(message: bytes, verify: Verify, device: str) -> Request:
         fields.octets("nonce", NONCE_BYTES),
         journal.position(),
         fields.number("wall_us", 0, 2**63 - 1),
+        fields.number("counter", 0),
     )
     journal.finish()
     fields.finish()
@@ -277,6 +290,7 @@ def sign_pages(signer: Signer, device: str, pages: Pages) -> bytes:
         "now_us": pages.now_us,
         "next_contact_s": pages.next_contact_s,
         "more": pages.more,
+        "halt": pages.halt,
     }
     record = {"type": "pages", "z": deflate(encode(inner))}
     return sign_evidence(signer, record, downlink_path(device))
@@ -310,6 +324,7 @@ def open_pages(message: bytes, verify: Verify, device: str, nonce: bytes) -> Pag
         inner.number("now_us", 0, 2**63 - 1),
         inner.number("next_contact_s", 0, CONTACT_S_MAX),
         inner.flag("more"),
+        inner.text("halt"),
     )
     inner.finish()
     return pages

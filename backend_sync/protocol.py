@@ -14,6 +14,8 @@ Device side, `Uplink`:
     ready     `frame` of the entries after the mark     waiting
     waiting   `received`, own hash at seq is the same   ready, mark := seq
     waiting   `gap`, own hash at seq is the same        ready, mark := seq (back or forth)
+    waiting   `received` or `gap`, own entry was lost   ready, mark := start of the epoch that a
+              with a damaged file, and that was said      technician began over what was saved
     waiting   no answer, or `error` that may pass       ready, mark stays
     waiting   `received` or `gap`, own hash differs     halted: fork
     waiting   `received` or `gap`, no such own entry    halted: rollback, our disk is an old copy
@@ -29,7 +31,8 @@ Core side, `judge_frame`, with head H of what is stored:
     last <= H, all the same                             duplicate
     else                                                accept the entries after H
 
-* `mark` only ever moves to where the core's signed head equals the device's own hash.
+* `mark` only ever moves to where the core's signed head equals the device's own hash, or past what
+  the journal itself declares lost: the core then compares, and a person looks (`accept`).
 * Losing, repeating or reordering frames and answers costs time, never an entry.
 * A halted uplink stays halted: a person looks, no program mends a fork.
 * One gap answer is normal after a restart. A second for the same place means that one side is
@@ -97,12 +100,15 @@ class Uplink:
         parts = tuple(entry for entry, _ in entries)
         return Frame(self.device, self.mark.epoch, first, last, head, parts)
 
-    def receive(self, answer: Answer, own_hash: bytes | None) -> None:
+    def receive(
+        self, answer: Answer, own_hash: bytes | None, goes_on: Position | None = None
+    ) -> None:
         """Takes the core's verified answer to the frame.
 
         Args:
             answer: What `open_answer` returned.
             own_hash: Our chain hash at `answer.at`, or None when our journal has no such entry.
+            goes_on: Where our journal goes on when it declares that entry lost, or None.
 
         Raises:
             LocalError: No frame is under way.
@@ -115,15 +121,19 @@ class Uplink:
         elif answer.type == "fork":
             self._halt("fork")
         elif answer.at is not None:
-            self._settle(answer.type, answer.at, own_hash)
+            self._settle(answer.type, answer.at, own_hash, goes_on)
 
     def lose(self) -> None:
         """Notes that no believable answer came: the same entries are sent again later."""
         if self.state == "waiting":
             self.state = "ready"
 
-    def _settle(self, kind: str, at: Position, own_hash: bytes | None) -> None:
-        if own_hash is None:
+    def _settle(
+        self, kind: str, at: Position, own_hash: bytes | None, goes_on: Position | None
+    ) -> None:
+        if own_hash is None and goes_on is not None:
+            self.mark, self.state = goes_on, "ready"
+        elif own_hash is None:
             self._halt("rollback")
         elif own_hash != at.head:
             self._halt("fork")
@@ -152,6 +162,28 @@ def start_of(device: str, epoch: int) -> Position:
 
 
 # ------------------------------------------------------------------ core side
+def doubt_counter(counter: int, counted: int, later: int) -> str:
+    """Says what is wrong with a device's counter; an empty text when nothing is.
+
+    Each entry raises the counter by exactly one, before it is written. So while a journal stands
+    `later` entries after one that counted `counted`, the counter is their sum, or one ahead when
+    the power failed between counter and entry.
+
+    Args:
+        counter: What the device reads; 0 when it says that it has none.
+        counted: The counter in an entry that the core holds; 0 from before there was one.
+        later: How many entries the journal has after that one; negative when it ends before the
+            first, which may have been tried more than once: then no counter is too low.
+    """
+    expected = counted + later
+    lowest = 0 if later < 0 else expected
+    if not counted or lowest <= counter <= expected + 1:
+        return ""
+    if counter > expected:
+        return f"The journal is an old copy: it counts {expected}, its counter is at {counter}."
+    return f"The counter was replaced: it is at {counter}, the journal counts {expected}."
+
+
 @dataclass(frozen=True, slots=True)
 class Linked:
     """An entry that follows in the chain: its number, exact bytes and hash."""

@@ -146,10 +146,11 @@ class JournalReader:
     def hash_at(self, epoch: int, seq: int) -> bytes | None:
         """Returns the chain's value after an entry, or None when there is no such entry.
 
-        That of the last entry that was pruned is known still.
+        That of the last entry that was pruned is known still; what lies before it is not.
         """
         if seq == 0:
-            return genesis(self.device, epoch)
+            anchor = self.anchor()
+            return None if anchor and anchor.epoch >= epoch else genesis(self.device, epoch)
         row = self._store.row(
             "SELECT epoch, seq, entry, hash FROM journal WHERE (epoch, seq) = (?, ?) UNION ALL "
             "SELECT epoch, seq, statement, hash FROM journal_anchors WHERE (epoch, seq) = (?, ?)",

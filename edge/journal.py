@@ -233,7 +233,9 @@ class Journal(JournalReader):
     def _refuse_rollback(self) -> None:
         head = self.head()
         last = self.find(head.epoch, head.seq) if self._counter else None
-        if self._counter and last and self._counter.read() > last["counter"] + 1:
+        counted = last["counter"] if last else 0
+        # An entry from before there was a counter says nothing of where a new one must stand.
+        if self._counter and counted and self._counter.read() > counted + 1:
             raise DeviceFault(
                 f"{self._store.path} is an old copy: the counter of this device is ahead of it. "
                 "Stop using it and call the bank.",

@@ -12,24 +12,24 @@ Place in the flow: kiosk's journal → **contact** → link ══ core ══ l
   that it would count twice.
 * The first frame after a start begins one entry early, so the core's head is heard even when
   nothing is new: that is how a restored old disk is noticed before it does harm.
-* Fork, rollback and a damaged journal are noted and end uploads for good. Every other refusal is
-  shown, and asked again at the next contact: the bank may have mended it.
+* Fork, rollback and a damaged journal are noted and end uploads, whoever noticed, we or the core;
+  the last two until a technician has recovered the journal. Every other refusal is shown, and asked
+  again at the next contact: the bank may have mended it.
 * What does not verify is not believed, and nothing of it is applied.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from backend_sync.messages import (
     ANSWER_BYTES_MAX,
     FRAME_BYTES_MAX,
     FRAME_ENTRIES_MAX,
-    HEAD_BYTES,
     NONCE_BYTES,
-    NUMBER_MAX,
+    UNREADABLE,
     Position,
     Request,
     downlink_path,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backend_sync.messages import Answer, Pages
-    from edge.ports import Clock, Randomness, Signer
+    from edge.ports import Clock, Counter, Randomness, Signer
     from edge.store import Store
 
     Verify = Callable[[bytes, bytes], None]
@@ -69,7 +69,12 @@ STATED_AHEAD_US_MAX: Final = 365 * 86_400_000_000
 """A time further ahead of the core's last word is that of a clock gone mad: it is not stated. The
 kiosk takes any leap that is a day longer."""
 
+COUNTER_LOOKS_MAX: Final = 8
+"""So often are counter and journal read again while the kiosk writes between the two."""
+
 LASTING: Final = frozenset({"fork", "rollback", "journal-damaged"})
+RECOVERABLE: Final = LASTING - {"fork"}
+"""What ends when a technician has recovered the journal; a fork is the bank's alone to judge."""
 
 
 class Carrier(Protocol):
@@ -91,6 +96,8 @@ class Ends:
         carrier: Brings bytes to the core and back.
         clock: Reads the present, for the notes.
         randomness: Makes nonces.
+        journal_key: What the kiosk's journal is encrypted with; None for a plain one.
+        counter: Rollback witness of this device, or None.
     """
 
     device: str
@@ -99,6 +106,8 @@ class Ends:
     carrier: Carrier
     clock: Clock
     randomness: Randomness
+    journal_key: bytes | None = field(default=None, repr=False, kw_only=True)
+    counter: Counter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +173,9 @@ class Contact:
         if self.halt_code:
             return False
         try:
-            with open_journal(path, self.device) as journal:
+            with open_journal(path, self.device, self._ends.journal_key) as journal:
                 head = journal.head() if journal else None
-        except DeviceFault:
+        except LastmileError:
             return False
         mark = self._noted_mark()
         return head is not None and (head.epoch, head.seq) > (mark.epoch, mark.seq)
@@ -182,7 +191,7 @@ class Contact:
         next_contact_s = pages = 0
         more = False
         try:
-            with open_journal(path, self._ends.device) as journal:
+            with open_journal(path, self.device, self._ends.journal_key) as journal:
                 more = self._upload(journal)
         except LastmileError as error:
             uplink_error = error
@@ -216,9 +225,11 @@ class Contact:
 
     def _resume(self, journal: JournalReader) -> Uplink | None:
         """Returns where to go on; None when uploads ended."""
-        if self.halt_code:
+        noted = self._noted_mark()
+        recovered = journal.head().epoch > noted.epoch and self.halt_code in RECOVERABLE
+        if self.halt_code and not recovered:
             return None
-        mark = self._noted_mark()
+        mark = _reached(noted, journal)
         own = _own_hash(mark, journal)
         if own != mark.head:
             self._note_state("halted", "rollback" if own is None else "fork")
@@ -240,7 +251,7 @@ class Contact:
         try:
             answer = self._exchange(uplink, entries)
             own = _own_hash(answer.at, journal) if answer.at else None
-            uplink.receive(answer, own)
+            uplink.receive(answer, own, _going_on(answer.at, journal) if answer.at else None)
         except LastmileError as error:
             uplink.lose()
             self._note_state("halted" if error.code in LASTING else "waiting", error.code)
@@ -306,6 +317,8 @@ class Contact:
             self._mirror.note("core_ahead_us", answer.now_us - now_us)
             self._mirror.note("contact_us", now_us)
             self._forget_mad_time(answer.now_us)
+            if answer.halt in LASTING:
+                self._note_state("halted", answer.halt)
         return applied, answer
 
     def _ask(self, path: Path) -> Pages:
@@ -313,8 +326,8 @@ class Contact:
         nonce = ends.randomness.token(NONCE_BYTES)
         # In this order: what the kiosk books from here on is judged by no earlier time.
         stated_us = self._state_time()
-        position = self._position(path)
-        request = Request(ends.device, self._mirror.cursors(), nonce, position, stated_us)
+        position, count = self._stand(path)
+        request = Request(ends.device, self._mirror.cursors(), nonce, position, stated_us, count)
         address = downlink_path(ends.device)
         reply = ends.carrier.post(address, sign_request(ends.signer, request), ANSWER_BYTES_MAX)
         return open_pages(reply, ends.verify, ends.device, nonce)
@@ -348,6 +361,24 @@ class Contact:
                 broken.append(error)
         return broken
 
+    def _stand(self, path: Path) -> tuple[Position, int]:
+        """Returns where the journal stands, and the counter at that same time.
+
+        Raises:
+            DeviceFault: The kiosk writes faster than we can look.
+        """
+        counter = self._ends.counter
+        for _ in range(COUNTER_LOOKS_MAX):
+            before = counter.read() if counter else 0
+            position = self._position(path)
+            if before == (counter.read() if counter else 0):
+                return position, before
+        raise DeviceFault(
+            "The counter of this device does not stand still; it is asked again at the next "
+            "contact.",
+            "counter-busy",
+        )
+
     def _position(self, path: Path) -> Position:
         """Returns where the journal stands; a place no core holds when it cannot be read.
 
@@ -356,17 +387,19 @@ class Contact:
         """
         device = self._ends.device
         try:
-            with open_journal(path, device) as journal:
+            with open_journal(path, device, self._ends.journal_key) as journal:
                 if journal is None:
                     return start_of(device, 1)
                 head = journal.head()
-        except DeviceFault:
-            return Position(1, NUMBER_MAX, bytes(HEAD_BYTES))
+        except LastmileError:
+            return UNREADABLE
         return Position(head.epoch, head.seq, head.hash)
 
 
 @contextlib.contextmanager
-def open_journal(path: Path, device: str) -> Iterator[JournalReader | None]:
+def open_journal(
+    path: Path, device: str, key: bytes | None = None
+) -> Iterator[JournalReader | None]:
     """Opens the kiosk's journal for reading; None while the kiosk was never started.
 
     Raises:
@@ -375,19 +408,38 @@ def open_journal(path: Path, device: str) -> Iterator[JournalReader | None]:
     if not path.exists():
         yield None
         return
-    with open_reader(path) as store:
+    with open_reader(path, key) as store:
         yield JournalReader(store, device)
 
 
 def _following(uplink: Uplink, journal: JournalReader) -> Entries:
     """Returns the entries after the mark; past the last of an epoch the next one begins."""
-    last = journal.head().epoch
-    while True:
-        at = uplink.mark
-        entries = journal.read(at.seq, FRAME_ENTRIES_MAX, FRAME_PLAIN_BYTES, at.epoch)
-        if entries or at.epoch >= last:
-            return entries
-        uplink.mark = start_of(uplink.device, at.epoch + 1)
+    at = uplink.mark
+    entries = journal.read(at.seq, FRAME_ENTRIES_MAX, FRAME_PLAIN_BYTES, at.epoch)
+    following = None if entries else journal.next_epoch(at.epoch)
+    if following is None:
+        return entries
+    uplink.mark = start_of(uplink.device, following)
+    return journal.read(0, FRAME_ENTRIES_MAX, FRAME_PLAIN_BYTES, following)
+
+
+def _reached(mark: Position, journal: JournalReader) -> Position:
+    """Returns the mark, or a later place where the journal must go on.
+
+    What was pruned was closed by the core, which so holds it. What was lost with a damaged file
+    is declared by the epoch that a technician began.
+    """
+    anchor = journal.anchor()
+    if anchor is not None and (mark.epoch, mark.seq) < (anchor.epoch, anchor.seq):
+        return Position(anchor.epoch, anchor.seq, anchor.hash)
+    lost = _own_hash(mark, journal) is None
+    return (_going_on(mark, journal) if lost else None) or mark
+
+
+def _going_on(at: Position, journal: JournalReader) -> Position | None:
+    """Returns the start of the epoch that declares an entry lost, or None."""
+    epoch = journal.goes_on_at(at.epoch, at.seq)
+    return start_of(journal.device, epoch) if epoch else None
 
 
 def _own_hash(at: Position, journal: JournalReader) -> bytes | None:

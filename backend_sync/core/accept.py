@@ -9,6 +9,8 @@ Place in the flow: api → **accept** → journal tables, queue → post.
   way; it never holds up those behind it.
 * A fork keeps the whole signed frame as evidence and quarantines the device: no lease and no float
   until a person has looked.
+* A journal that a technician recovered begins a new epoch by saying what was saved; it may pass
+  over epochs that were lost whole. It is never refused, and always something to look at.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from backend_sync.messages import (
     open_frame,
 )
 from backend_sync.protocol import Judgement, Linked, judge_frame, start_of
+from edge.entry import decode_entry, op_id, recovered_from
 from edge.errors import PeerError
-from edge.journal import decode_entry, op_id
 from edge.keys import verifier
 
 if TYPE_CHECKING:
@@ -122,7 +124,9 @@ def _read_head(connection: Connection, frame: Frame) -> Position:
     last = connection.execute(
         "SELECT max(epoch) FROM journal_heads WHERE device = %s", [frame.device]
     ).fetchone()
-    if frame.epoch != ((last and last[0]) or 0) + 1:
+    follows = ((last and last[0]) or 0) + 1
+    recovered = frame.first == 1 and recovered_from(frame.entries[0]) is not None
+    if frame.epoch != follows and not (recovered and frame.epoch > follows):
         raise PeerError("The journal's epoch does not follow the last one.", "frame-epoch")
     return start_of(frame.device, frame.epoch)
 
@@ -147,7 +151,10 @@ def _store(connection: Connection, frame: Frame, judgement: Judgement, now_us: i
         "INSERT INTO post_queue (op_id) SELECT unnest(%s::uuid[])", [[each.op_id for each in filed]]
     )
     connection.execute(f"NOTIFY {POST_CHANNEL}".encode())
-    raise_exceptions(connection, _suspicions(frame, counters, before), now_us)
+    found = _suspicions(frame, counters, before)
+    if frame.epoch > 1 and judgement.fresh[0].seq == 1:
+        found.append(_judge_beginning(connection, frame, filed[0], before))
+    raise_exceptions(connection, found, now_us)
 
 
 def _advance_head(connection: Connection, frame: Frame, head: Position, counter: int) -> int:
@@ -204,15 +211,45 @@ def _insert(connection: Connection, frame: Frame, filed: Sequence[Filed], now_us
 
 
 def _suspicions(frame: Frame, counters: Sequence[int], before: int) -> list[Raised]:
-    """A counter that falls, or a journal begun anew, tells of an old or replaced disk."""
+    """A counter that falls tells of an old or replaced disk."""
     subject = f"{frame.device}/{frame.epoch}/{frame.first}"
     found = []
     used = [counter for counter in counters if counter]
     if used and used != sorted([before, *used])[1:]:
         found.append(Raised("rollback", subject, frame.device, "The monotonic counter fell."))
-    if frame.epoch > 1 and frame.first == 1:
-        found.append(Raised("new-epoch", subject, frame.device, "The device began a new journal."))
     return found
+
+
+def _judge_beginning(connection: Connection, frame: Frame, first: Filed, before: int) -> Raised:
+    """A journal begun anew is an exception, and says how much is known to be lost, if it says so.
+
+    Args:
+        connection: Inside of the frame's transaction.
+        frame: The first of its epoch.
+        first: Its first entry.
+        before: The highest counter of all entries of earlier epochs.
+    """
+    subject = f"{frame.device}/{frame.epoch}/1"
+    saved = recovered_from(first.linked.entry)
+    if saved is None:
+        return Raised("new-epoch", subject, frame.device, "The device began a new journal.")
+    place = f"{saved.epoch}/{saved.seq}"
+    row = connection.execute(
+        "SELECT hash FROM journal_entries WHERE device = %s AND epoch = %s AND seq = %s",
+        [frame.device, saved.epoch, saved.seq],
+    ).fetchone()
+    if row is not None and bytes(row[0]) != saved.hash:
+        _quarantine(connection, frame.device)
+        told = f"Two journals: another entry {place} was saved than the one stored here."
+        return Raised("fork", subject, frame.device, told)
+    if saved.seq and row is None:
+        told = f"It was saved up to {place}, an entry that never reached the core."
+    elif not (first.counter and before):
+        told = f"It was saved up to {place}. Without a counter nobody knows what was lost."
+    else:
+        lost = max(0, first.counter - before - 1)
+        told = f"It was saved up to {place}. At most {lost} entries never reached the core."
+    return Raised("journal-recovered", subject, frame.device, told)
 
 
 def _keep_fork(connection: Connection, frame: Frame, seq: int, message: bytes, now_us: int) -> None:
@@ -225,10 +262,14 @@ def _keep_fork(connection: Connection, frame: Frame, seq: int, message: bytes, n
         [frame.device, hashlib.sha256(message).digest(), frame.epoch, seq, message, now_us,
          frame.device, FORKS_KEPT_MAX],
     )  # fmt: skip
+    _quarantine(connection, frame.device)
+    raised = Raised("fork", frame.device, frame.device, f"Two journals from entry {seq} on.")
+    raise_exceptions(connection, [raised], now_us)
+
+
+def _quarantine(connection: Connection, device: str) -> None:
     connection.execute(
         "UPDATE devices SET state = 'quarantined', state_reason = 'fork' "
         "WHERE device = %s AND state = 'active'",
-        [frame.device],
+        [device],
     )
-    raised = Raised("fork", frame.device, frame.device, f"Two journals from entry {seq} on.")
-    raise_exceptions(connection, [raised], now_us)

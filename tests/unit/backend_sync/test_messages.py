@@ -41,12 +41,12 @@ HEAD = b"\x01" * 32
 AT = Position(1, 7, HEAD)
 NONCE = b"\x02" * 16
 FRAME = Frame("kiosk-1", 1, 4, 5, HEAD, (b"entry 4", b"entry 5"))
-REQUEST = Request("kiosk-1", {"customers": 3}, NONCE, AT, 1_790_000_000_000_000)
+REQUEST = Request("kiosk-1", {"customers": 3}, NONCE, AT, 1_790_000_000_000_000, 17)
 PAGE = {
     "scope": "customers", "cursor": 4, "upserts": [["c-1", {"name": "王"}]], "tombstones": ["c-2"],
     "checksum": HEAD, "as_of_us": 5, "snapshot": False,
 }  # fmt: skip
-PAGES = Pages([PAGE], NONCE, 6, 60, more=True)
+PAGES = Pages([PAGE], NONCE, 6, 60, more=True, halt="rollback")
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +213,9 @@ def test_pages_that_do_not_unpack_are_refused(core: FileIdentity, packed: Any) -
         {"nonce": b"short"},
         {"wall_us": -1},
         {"wall_us": "now"},
+        {"counter": -1},
+        {"counter": 2**53 + 1},
+        {"counter": None},
         {"journal": {"epoch": 1, "seq": 0}},
         {"journal": {"epoch": 1, "seq": 0, "head": HEAD, "more": 1}},
         {"extra": None},
@@ -222,7 +225,7 @@ def test_a_malformed_request_is_refused_even_when_its_device_signed_it(
     device: FileIdentity, changed: dict[str, Any]
 ) -> None:
     record = {
-        "v": 1, "device": "kiosk-1", "cursors": {}, "nonce": NONCE, "wall_us": 1,
+        "v": 1, "device": "kiosk-1", "cursors": {}, "nonce": NONCE, "wall_us": 1, "counter": 0,
         "journal": {"epoch": 1, "seq": 0, "head": HEAD},
     }  # fmt: skip
     path = downlink_path("kiosk-1")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend_sync.messages import Answer, Frame, Position
-from backend_sync.protocol import PASSING_ERRORS, Uplink, judge_frame, start_of
+from backend_sync.protocol import PASSING_ERRORS, Uplink, doubt_counter, judge_frame, start_of
 from edge.errors import LocalError, PeerError
 from edge.journal import chain
 
@@ -173,6 +173,23 @@ def test_what_no_program_can_mend_halts_the_uplink(answer: Answer, code: str) ->
     assert uplink.state == "halted"
 
 
+@pytest.mark.parametrize("kind", ["received", "gap"])
+def test_what_was_lost_and_said_to_be_lost_is_passed_over(kind: str) -> None:
+    disk, beyond = written(b"a", b"b"), Position(1, 9, b"\0" * 32)
+    uplink = Uplink(DEVICE, START)
+    uplink.frame(disk.after(0, 2))
+    uplink.receive(Answer(kind, beyond), None, start_of(DEVICE, 2))
+    assert (uplink.state, uplink.mark) == ("ready", start_of(DEVICE, 2))
+
+
+def test_nothing_is_passed_over_that_is_here_and_another() -> None:
+    disk, other = written(b"a", b"b"), Position(1, 1, b"\0" * 32)
+    uplink = Uplink(DEVICE, START)
+    uplink.frame(disk.after(0, 2))
+    uplink.receive(Answer("received", other), disk.hash_at(1), start_of(DEVICE, 2))
+    assert (uplink.state, uplink.halt_code) == ("halted", "fork")
+
+
 @pytest.mark.parametrize("code", sorted(PASSING_ERRORS))
 def test_an_error_that_may_pass_leaves_the_mark_and_goes_on(code: str) -> None:
     uplink = Uplink(DEVICE, START)
@@ -223,3 +240,33 @@ def test_what_is_stored_already_is_a_duplicate() -> None:
     disk, book = written(b"a", b"b"), Book()
     book.take(frame_of(disk, 1, 2))
     assert judge_frame(frame_of(disk, 2, 2), book.head, book.hashes).verdict == "duplicate"
+
+
+# ------------------------------------------------------------------ the counter
+@pytest.mark.parametrize(
+    ("counter", "counted", "later", "doubt"),
+    [
+        (7, 7, 0, ""),
+        (8, 7, 0, ""),
+        (9, 7, 0, "old copy"),
+        (6, 7, 0, "replaced"),
+        (0, 7, 0, "replaced"),
+        (10, 7, 3, ""),
+        (11, 7, 3, ""),
+        (12, 7, 3, "old copy"),
+        (9, 7, 3, "replaced"),
+        (0, 1, -1, ""),
+        (1, 1, -1, ""),
+        (2, 1, -1, "old copy"),
+        (40, 42, -1, ""),
+        (43, 42, -1, "old copy"),
+        (0, 0, 0, ""),
+        (40, 0, 3, ""),
+    ],
+)
+def test_a_counter_is_where_its_journal_says_or_one_ahead(
+    counter: int, counted: int, later: int, doubt: str
+) -> None:
+    said = doubt_counter(counter, counted, later)
+    assert doubt in said
+    assert bool(said) == bool(doubt)

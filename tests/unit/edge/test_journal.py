@@ -273,17 +273,18 @@ def test_entries_that_were_rolled_back_never_make_a_journal_look_old(tmp_path: P
     assert counter.read() == 3
 
 
-def test_a_new_counter_may_be_fitted_to_a_journal_that_had_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [0, 40])
+def test_a_new_counter_may_be_fitted_to_a_journal_that_had_none(tmp_path: Path, value: int) -> None:
     path = tmp_path / "journal.db"
     with open_store(path, [MIGRATIONS]) as store:
         fill(Journal(store, KIOSK, StillClock()), 1)
-    counter = PaperCounter()
+    counter = PaperCounter(value)
     with open_store(path, [MIGRATIONS]) as store:
         journal = Journal(store, KIOSK, StillClock(), counter)
         fill(journal, 1)
         entry = journal.find(1, 2)
     assert entry is not None
-    assert entry["counter"] == 1
+    assert entry["counter"] == value + 1
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 40])

@@ -23,7 +23,10 @@ from edge.journal import Journal
 from edge.keys import FileIdentity, verifier
 from edge.mirror import MirrorReader
 from edge.ports import Instant
+from edge.purposes import JOURNAL_KEY, MIRROR_KEY
 from edge.store import open_store
+from hardware.drivers.clock import SystemRandomness
+from hardware.drivers.vault_file import FileVault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from backend_sync.agent.contact import Outcome
     from backend_sync.core.database import Connection
     from edge.store import Store
+    from tests.unit.edge.desk import PaperCounter
 
 DEVICE = "kiosk-1"
 START_US = 1_780_000_000_000_000
@@ -141,6 +145,7 @@ class Kiosk:
     core_public: bytes
     clock: SteppedClock = field(default_factory=SteppedClock)
     randomness: CountedRandomness = field(default_factory=CountedRandomness)
+    counter: PaperCounter | None = None
 
     @property
     def journal(self) -> Path:
@@ -150,10 +155,14 @@ class Kiosk:
     def mirror(self) -> Path:
         return self.folder / "mirror.db"
 
+    def key(self, name: str) -> bytes:
+        """What a file of the kiosk is encrypted with; `agent.toml` names the same vault."""
+        return FileVault(self.folder / "vault.key", SystemRandomness()).key(name)
+
     def write(self, count: int, receipt: Callable[[int], str] = str) -> None:
         """Appends entries as the kiosk does, and lets go of the file."""
-        with open_store(self.journal, [journal.MIGRATIONS]) as store:
-            book = Journal(store, DEVICE, self.clock)
+        with open_store(self.journal, [journal.MIGRATIONS], self.key(JOURNAL_KEY)) as store:
+            book = Journal(store, DEVICE, self.clock, self.counter)
             for number in range(count):
                 with store.transaction():
                     body = {"of": "00" * 16, "receipt": receipt(number)}
@@ -161,19 +170,20 @@ class Kiosk:
 
     def chain(self) -> list[tuple[int, bytes]]:
         """Every entry's number and hash."""
-        with open_store(self.journal, [journal.MIGRATIONS]) as store:
+        with open_store(self.journal, [journal.MIGRATIONS], self.key(JOURNAL_KEY)) as store:
             rows = store.rows("SELECT seq, hash FROM journal ORDER BY seq")
             return [(row["seq"], bytes(row["hash"])) for row in rows]
 
     def open_mirror(self) -> Store:
         """Opens the mirror as the agent does."""
-        return open_store(self.mirror, [mirror.MIGRATIONS])
+        return open_store(self.mirror, [mirror.MIGRATIONS], self.key(MIRROR_KEY))
 
     def contact(self, wire: Wire, store: Store) -> Contact:
         """An agent that has just started."""
         ends = Ends(
-            DEVICE, self.identity, verifier(self.core_public), wire, self.clock, self.randomness
-        )
+            DEVICE, self.identity, verifier(self.core_public), wire, self.clock, self.randomness,
+            self.counter, journal_key=self.key(JOURNAL_KEY),
+        )  # fmt: skip
         return Contact(ends, store)
 
     def meet(self, wire: Wire) -> Outcome:
