@@ -25,7 +25,9 @@ from backend_sync.core.database import connect, open_pool, prepare, used_server
 from backend_sync.core.poster import keep_posting
 from backend_sync.telemetry.consumer import TelemetrySettings
 from backend_sync.telemetry.consumer import run as keep_ingesting
+from backend_sync.telemetry.ratchets import PURPOSE
 from edge.errors import DeviceFault, LocalError
+from edge.keys import LocalSecret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,6 +181,7 @@ def _telemetry(core: Core, server: Server, pool: Pool) -> TelemetrySettings:
         connect=lambda: connect(server.dsn),
         device_key=DeviceKeys(pool, core.clock),
         hpke=core.keys.hpke,
+        secret=LocalSecret(core.keys.core, PURPOSE, core.randomness),
         signer=core.keys.core,
         clock=core.clock,
         randomness=core.randomness,

@@ -75,6 +75,13 @@ def _add_device(verbs: Verbs) -> None:
     verb = _pair(verbs, "device", "add", "register a device from its request")
     verb.add_argument("request", type=Path, metavar="REQUEST.json", help="what the device asks")
     verb.add_argument("--out", type=Path, required=True, help="where to write its bundle")
+    verb.add_argument(
+        "--algorithms",
+        nargs="+",
+        metavar="ALG",
+        help="ciphers of a gateway's policy, preferred first: names or COSE ids, such as"
+        " A256GCM or 30 (default: [telemetry] algorithms of core.toml)",
+    )
 
 
 def _add_drawer(verbs: Verbs) -> None:

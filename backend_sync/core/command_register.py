@@ -23,6 +23,7 @@ from backend_sync.core.amounts import format_yuan, parse_yuan
 from backend_sync.core.catalogue import DAY_US, publish_catalogue, read_documents
 from backend_sync.core.leases import SALT_BYTES, Terms, grant_lease, seal_stored_pin
 from backend_sync.core.pki import Pki, certifies, public_point, read_request, renewal_due
+from backend_sync.core.policies import Issuer, ensure_policy, ensure_present, read_algorithms
 from backend_sync.core.registry import (
     Customer,
     Pad,
@@ -40,6 +41,7 @@ from edge.purposes import LOOKUP_INFO, id_key
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from backend_sync.core.config import CoreConfig
     from backend_sync.core.database import Connection
@@ -86,6 +88,12 @@ class Desk:
     clock: Clock
     randomness: Randomness
 
+    @property
+    def issuer(self) -> Issuer:
+        """Who issues policies."""
+        algs = read_algorithms(self.config.telemetry.algorithms)
+        return Issuer(self.keys.core, self.keys.hpke, algs)
+
     def now_us(self) -> int:
         """The present, microseconds UTC."""
         return self.clock.now().wall_us
@@ -107,6 +115,8 @@ def device_add(desk: Desk, arguments: Namespace) -> str:
         keys = (_point(request.pad.public_key), _point(request.pad.hpke_public))
         add_pad(desk.connection, Pad(require_id(request.pad.pad), request.device, *keys))
     bundle = make_bundle(desk, request, find_certificate(desk.connection, request.device))
+    if request.kind == "gateway":
+        bundle["policy"] = _policy_of(desk, request.device, arguments.algorithms).hex()
     write_private(arguments.out, json.dumps(bundle, indent=2).encode() + b"\n")
     return f"{request.device} is registered; carry {arguments.out} to it."
 
@@ -142,6 +152,7 @@ def read_device_request(path: Path) -> DeviceRequest:
 def make_bundle(desk: Desk, request: DeviceRequest, certificate: str) -> dict[str, Any]:
     """Returns what a device must know of this core; nothing in it is secret to others."""
     broker, keys = desk.config.broker, desk.keys
+    present = ensure_present(desk.connection, keys.hpke, desk.now_us())
     sealed = None
     if request.hpke_public:
         sealed = hpke_seal(_point(request.hpke_public), keys.lookup, LOOKUP_INFO).hex()
@@ -155,12 +166,19 @@ def make_bundle(desk: Desk, request: DeviceRequest, certificate: str) -> dict[st
         "core": {
             "url": desk.config.api.url,
             "signing_public": keys.core.public_bytes.hex(),
-            "hpke_public": keys.hpke.public_bytes.hex(),
+            "hpke_public": keys.hpke[present].public_bytes.hex(),
             "catalogue_public": keys.catalogue.public_bytes.hex(),
         },
         "broker": {"host": broker.host, "port": broker.port} if broker else None,
         "lookup_key_sealed": sealed,
+        "policy": None,
     }
+
+
+def _policy_of(desk: Desk, device: str, algorithms: Sequence[str] | None) -> bytes:
+    """Issues a gateway's policy; the one that it has already when nothing is different."""
+    algs = read_algorithms(algorithms) if algorithms else desk.issuer.algs
+    return ensure_policy(desk.connection, desk.issuer, device, algs, desk.now_us())
 
 
 def _certify(desk: Desk, request: DeviceRequest) -> str:
@@ -208,7 +226,7 @@ def customer_add(desk: Desk, arguments: Namespace) -> str:
         arguments.name,
         id_key(desk.keys.lookup, require_id_number(arguments.id_number)),
         arguments.large_type,
-        seal_stored_pin(desk.keys.hpke, arguments.customer, pin, salt),
+        seal_stored_pin(desk.keys.pins, arguments.customer, pin, salt),
     )
     opening_fen = parse_yuan(arguments.opening)
     account = add_customer(desk.connection, customer, [arguments.kiosk], opening_fen, desk.now_us())
@@ -277,7 +295,7 @@ def lease_grant(desk: Desk, arguments: Namespace) -> str:
         now_us,
         now_us + arguments.days * DAY_US,
     )
-    grant_lease(desk.connection, desk.keys.core, desk.keys.hpke, terms)
+    grant_lease(desk.connection, desk.keys.core, desk.keys.pins, terms)
     return lease
 
 

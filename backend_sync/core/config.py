@@ -12,6 +12,8 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 
 import msgspec
 
+from backend_sync.core.policies import DEFAULT_ALGORITHMS
+
 
 class CoreSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[core]`: who we are and where our files are.
@@ -78,6 +80,16 @@ class BrokerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     shared: bool = False
 
 
+class TelemetrySection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[telemetry]`: what gateways may use.
+
+    Attributes:
+        algorithms: Of a gateway's policy, preferred first: names or COSE ids of `edge.suites`.
+    """
+
+    algorithms: tuple[str | int, ...] = DEFAULT_ALGORITHMS
+
+
 class LakeSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[lake]`: where telemetry becomes Parquet."""
 
@@ -92,3 +104,4 @@ class CoreConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     lake: LakeSection
     database: DatabaseSection = DatabaseSection()
     broker: BrokerSection | None = None
+    telemetry: TelemetrySection = TelemetrySection()

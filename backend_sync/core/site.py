@@ -5,7 +5,8 @@ Place in the flow: `lastmile-core init` makes it → **site** → every other ve
     DIR/core.toml              what the operator decides (config)
     DIR/keys/core.pem          signs answers, leases, acknowledgements: kid "core"; TLS client key
     DIR/keys/catalogue.pem     signs catalogues and nothing else: kid "catalogue"
-    DIR/keys/hpke.pem          devices seal epoch keys to it, the registry seals PIN verifiers to it
+    DIR/keys/hpke.pem          devices seal epoch keys to it; hpke-2.pem ... after a rotation
+    DIR/keys/pins.pem          the registry seals PIN verifiers to it
     DIR/keys/lookup.key        32 bytes: HMAC key under which ID numbers are looked up
     DIR/pki/                   certificates (pki)
     DIR/postgres/, DIR/lake/   embedded database, telemetry
@@ -19,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from backend_sync.core.keypairs import KeyFolder, load_folder
 from edge.errors import DeviceFault, LocalError
 from edge.keys import FileIdentity, HpkeKeypair, write_private
 
@@ -38,7 +40,8 @@ class Keys:
 
     core: FileIdentity
     catalogue: FileIdentity
-    hpke: HpkeKeypair
+    hpke: KeyFolder
+    pins: HpkeKeypair
     lookup: bytes
 
 
@@ -69,8 +72,11 @@ class Site:
         for name, kid in (("core", CORE_KID), ("catalogue", CATALOGUE_KID)):
             if not (folder / f"{name}.pem").exists():
                 FileIdentity.create(folder / f"{name}.pem", kid)
-        if not (folder / "hpke.pem").exists():
-            HpkeKeypair.create(folder / "hpke.pem")
+        if not (folder / "pins.pem").exists():
+            HpkeKeypair.create(folder / "pins.pem")
+        pairs = KeyFolder(folder)
+        if not pairs:
+            pairs.create()
         if not (folder / "lookup.key").exists():
             write_private(folder / "lookup.key", randomness.token(LOOKUP_KEY_BYTES))
         return self.load_keys()
@@ -86,7 +92,8 @@ class Site:
         return Keys(
             FileIdentity.load(folder / "core.pem"),
             FileIdentity.load(folder / "catalogue.pem"),
-            HpkeKeypair.load(folder / "hpke.pem"),
+            load_folder(folder),
+            HpkeKeypair.load(folder / "pins.pem"),
             _read_lookup(folder / "lookup.key"),
         )
 

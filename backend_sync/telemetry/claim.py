@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.codec import decode
 from edge.errors import PeerError
 from edge.seal import read_encrypt0, read_sign1
+from edge.suites import AEADS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MESSAGE_BYTES_MAX: Final = 262_144
 EPOCH_MAX: Final = 2**48
 SEQ_MAX: Final = 2**48
-ALGORITHMS: Final = frozenset({3, 30})
 
 ENCRYPT0_ARRAY: Final = 0x83
 SIGN1_ARRAY: Final = 0x84
@@ -34,7 +34,11 @@ REASONS: Final = (
     "unknown-device",
     "algorithm",
     "bad-signature",
+    "policy",
+    "downgrade",
     "bad-wrap",
+    "no-key",
+    "epoch-gone",
     "tampered",
     "too-far",
     "conflict",
@@ -110,8 +114,8 @@ def _batch_claim(topic: str, device: str, message: bytes) -> Claim:
     name, separator, number = kid.partition(b"/")
     if name != device.encode() or not separator:
         raise Refused("The batch names another device than its topic.", "wrong-address")
-    if algorithm not in ALGORITHMS:
-        raise Refused("The batch uses an algorithm that is not allowed.", "algorithm")
+    if algorithm not in AEADS:
+        raise Refused("The batch uses an algorithm that this core has not.", "algorithm")
     epoch = int.from_bytes(number, "big")
     if not (number and number[0] and 1 <= epoch <= EPOCH_MAX and 1 <= seq <= SEQ_MAX):
         raise Refused("The batch has no valid epoch and number.", "malformed")

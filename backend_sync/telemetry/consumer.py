@@ -31,16 +31,17 @@ from backend_sync.telemetry import lake
 from backend_sync.telemetry.claim import down_topic
 from backend_sync.telemetry.ingest import Ingest
 from backend_sync.telemetry.keyring import KeyRing
-from backend_sync.telemetry.store import BATCH_MESSAGES_MAX, Stored, take_in
+from backend_sync.telemetry.seeds import sweep_keys
+from backend_sync.telemetry.store import BATCH_MESSAGES_MAX, Stored, Taken, take_in
 from edge.errors import DeviceFault
 from edge.keys import sign_evidence
 from edge.retry import Backoff, Pauses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge.keys import HpkeKeypair
+    from edge.keys import HpkeKeypair, LocalSecret
     from edge.ports import Clock, Randomness, Signer
 
 QUEUE_MAX = 5_000
@@ -68,7 +69,8 @@ class TelemetrySettings:
         lake: Root folder of the lake.
         connect: Opens a new PostgreSQL connection (`backend_sync.core.database.connect`).
         device_key: Public key (SEC1, 65 bytes) of a device that may send now, else None.
-        hpke: Key pair that devices wrap their epoch keys to.
+        hpke: Key pairs that devices wrap their epoch keys to, by id.
+        secret: Under which ratchets are kept, for the purpose `ratchets.PURPOSE`.
         signer: Signs acknowledgements, `kid` "core".
         clock: Reads the present.
         randomness: Draws the jitter of what is tried again.
@@ -86,7 +88,8 @@ class TelemetrySettings:
     lake: Path
     connect: Callable[[], psycopg.Connection[Any]]
     device_key: Callable[[str], bytes | None]
-    hpke: HpkeKeypair
+    hpke: Mapping[bytes, HpkeKeypair]
+    secret: LocalSecret
     signer: Signer
     clock: Clock
     randomness: Randomness
@@ -124,7 +127,7 @@ class Consumer:
 
     def __init__(self, settings: TelemetrySettings) -> None:
         self._settings = settings
-        self._ingest = Ingest(KeyRing(settings.hpke), settings.device_key)
+        self._ingest = Ingest(KeyRing(settings.hpke, settings.secret), settings.device_key)
         self._arrivals: queue.Queue[mqtt.MQTTMessage] = queue.Queue(QUEUE_MAX)
         self._database = Backoff(DATABASE, settings.randomness)
         self._reconnects = Backoff(RECONNECT, settings.randomness)  # of paho's thread alone
@@ -158,14 +161,16 @@ class Consumer:
             if not arrivals:
                 continue
             try:
-                stored = self._store(connection, arrivals)
+                taken = self._store(connection, arrivals)
             except psycopg.OperationalError:
                 self._put_back(arrivals)
                 raise
             for arrival in arrivals:
                 self._client.ack(arrival.mid, arrival.qos)
-            for each in stored:
+            for each in taken.stored:
                 self._acknowledge(each)
+            for device, policy in taken.policies:
+                self._client.publish(down_topic(self._settings.org, device), policy, QOS)
 
     def _collect(self) -> list[mqtt.MQTTMessage]:
         """Waits a moment for the first arrival and takes those along that are there."""
@@ -180,7 +185,7 @@ class Consumer:
 
     def _store(
         self, connection: psycopg.Connection[Any], arrivals: list[mqtt.MQTTMessage]
-    ) -> list[Stored]:
+    ) -> Taken:
         pairs = [(arrival.topic, bytes(arrival.payload)) for arrival in arrivals]
         now_us = self._settings.clock.now().wall_us
         return take_in(connection, self._ingest, self._settings.org, pairs, now_us)
@@ -264,7 +269,7 @@ def _keep_flushing(
     settings: TelemetrySettings, stop: threading.Event, consumed: threading.Event
 ) -> None:
     """Flushes every now and then, and once more when the last arrival is stored."""
-    ring = KeyRing(settings.hpke)
+    ring = KeyRing(settings.hpke, settings.secret)
     try:
         while not consumed.wait(settings.flush_interval_s):
             _try_flush(settings, ring)
@@ -276,6 +281,8 @@ def _keep_flushing(
 def _try_flush(settings: TelemetrySettings, ring: KeyRing) -> None:
     try:
         with settings.connect() as connection:
-            lake.flush(connection, ring, settings.lake)
+            if lake.flush(connection, ring, settings.lake):
+                swept = sweep_keys(connection, settings.clock.now().wall_us)
+                log.debug("kept keys deleted: %d ended, %d expired", *swept)
     except (psycopg.OperationalError, DeviceFault, OSError) as error:
         log.warning("the lake waits, trying again: %s", error)

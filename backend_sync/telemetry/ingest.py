@@ -12,7 +12,7 @@ brought. Nothing is trusted from the broker, which may lose, repeat, reorder and
              held           a batch before its epoch start: kept in memory, bounded, tried again
              refused        with one of `REASONS`; counted, and never an exception
 
-* The algorithm comes from the allow-list, never from the message alone.
+* The algorithm comes from the device's policy and the epoch's start, never from a message alone.
 * Two authentic messages of one number are a rollback or a clone: the second is refused, counted.
 """
 
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from backend_sync.telemetry.claim import SEQ_MAX, Refused, require_head, require_number
+from backend_sync.telemetry.keyring import Begun
 from backend_sync.telemetry.stream import Close, Gap, Stream, digest_of
 from edge.errors import PeerError
 from edge.keys import open_evidence, verifier
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from backend_sync.telemetry.claim import Claim
     from backend_sync.telemetry.keyring import KeyRing
+    from backend_sync.telemetry.standing import Standing
 
 AHEAD_MAX: Final = 8_192
 HELD_PER_DEVICE_MAX: Final = 512
@@ -100,16 +102,17 @@ class Ingest:
         self._device_key = device_key
         self._holding = Holding()
 
-    def admit(self, stream: Stream, claim: Claim) -> Verdict:
+    def admit(self, stream: Stream, claim: Claim, standing: Standing) -> Verdict:
         """Decides about one message and takes it into its stream when it is new and authentic.
 
         Args:
             stream: State of (claim.device, claim.epoch); `digests` holds what is stored under
                 the claim's number, if anything.
             claim: What `read_claim` returned.
+            standing: Of the claim's device; only an epoch start asks for it, and changes it.
         """
         try:
-            return self._admit(stream, claim)
+            return self._admit(stream, claim, standing)
         except Refused as refusal:
             return Verdict("refused", refusal.code)
 
@@ -121,13 +124,17 @@ class Ingest:
         """Returns, and forgets, what was held for an epoch that has begun now."""
         return self._holding.take(device, epoch)
 
-    def _admit(self, stream: Stream, claim: Claim) -> Verdict:
+    def _admit(self, stream: Stream, claim: Claim, standing: Standing) -> Verdict:
         key = self._device_key(claim.device)
         if key is None:
             raise Refused("The device is not registered, or may not send now.", "unknown-device")
         if claim.kind == "batch":
             return self._admit_batch(stream, claim)
-        return self._admit_evidence(stream, claim, key)
+        self._verify(claim, key)
+        if claim.kind == "epoch-start":
+            standing.hear(claim.record)
+            return self._begin(stream, claim, standing)
+        return _admit_evidence(stream, claim)
 
     def _admit_batch(self, stream: Stream, claim: Claim) -> Verdict:
         seq = claim.seq
@@ -139,43 +146,49 @@ class Ingest:
             return DUPLICATE
         if seq > stream.seq + AHEAD_MAX:
             raise Refused("The batch is too far ahead of what is stored.", "too-far")
-        self._authenticate(stream.start, claim)
+        self._authenticate(stream.start, claim, stream.kept)
         return _place(stream, seq, claim.message)
 
-    def _authenticate(self, start: bytes, claim: Claim) -> None:
+    def _authenticate(self, start: bytes, claim: Claim, kept: bytes) -> None:
+        begun = Begun(claim.device, claim.epoch, start, kept)
         try:
-            self._keys.open(claim.device, claim.epoch, start, claim.topic, claim.message)
+            self._keys.open(begun, claim.topic, claim.message)
         except Refused:
             raise
         except PeerError as error:
             raise Refused("The batch does not open with its epoch's key.", "tampered") from error
 
-    def _admit_evidence(self, stream: Stream, claim: Claim, key: bytes) -> Verdict:
+    def _verify(self, claim: Claim, key: bytes) -> None:
         try:
             open_evidence(claim.message, verifier(key), claim.topic, claim.device)
         except PeerError as error:
             raise Refused("The signature is not the device's.", "bad-signature") from error
-        if claim.kind == "epoch-start":
-            return self._begin(stream, claim)
-        if claim.kind == "gap":
-            return _pass_gap(stream, claim)
-        if claim.kind == "epoch-close":
-            _note_close(stream, claim)
-        if claim.seq is None:
-            return NEW
-        if claim.seq > max(stream.seq, 0) + AHEAD_MAX:
-            raise Refused("The evidence is too far ahead of what is stored.", "too-far")
-        return _place(stream, claim.seq, claim.message)
 
-    def _begin(self, stream: Stream, claim: Claim) -> Verdict:
+    def _begin(self, stream: Stream, claim: Claim, standing: Standing) -> Verdict:
         if stream.start is not None:
             if stream.start == claim.message:
                 return DUPLICATE
             raise Refused("The epoch began differently before: a copied device?", "epoch-restart")
-        self._keys.learn(claim.device, claim.epoch, claim.message)
+        issued = standing.judge(claim)
+        begun = Begun(claim.device, claim.epoch, claim.message)
+        stream.kept = self._keys.begin(begun, standing.ratchet)
+        stream.hpke_id = b"" if stream.kept else issued.hpke_id
+        standing.begin(issued, claim.epoch)
         stream.begin(claim.message)
         stream.advance()
         return NEW
+
+
+def _admit_evidence(stream: Stream, claim: Claim) -> Verdict:
+    if claim.kind == "gap":
+        return _pass_gap(stream, claim)
+    if claim.kind == "epoch-close":
+        _note_close(stream, claim)
+    if claim.seq is None:
+        return NEW
+    if claim.seq > max(stream.seq, 0) + AHEAD_MAX:
+        raise Refused("The evidence is too far ahead of what is stored.", "too-far")
+    return _place(stream, claim.seq, claim.message)
 
 
 def _place(stream: Stream, seq: int, message: bytes) -> Verdict:

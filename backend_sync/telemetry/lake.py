@@ -37,6 +37,7 @@ from backend_sync.telemetry.batch import (
     sample_rows,
     trip_rows,
 )
+from backend_sync.telemetry.keyring import Begun
 from backend_sync.telemetry.store import require_idle
 from edge.errors import LastmileError
 
@@ -60,12 +61,13 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A sealed batch of a flush, with the start of its epoch."""
+    """A sealed batch of a flush, with the start of its epoch, and what was kept of its keys."""
 
     origin: Origin
     topic: str
     message: bytes
     start: bytes
+    kept: bytes
 
 
 @dataclass(slots=True)
@@ -175,9 +177,12 @@ def _carry_out(connection: psycopg.Connection[Any], ring: KeyRing, lake: Path, n
 def _members(connection: psycopg.Connection[Any], number: int) -> list[_Member]:
     with connection.transaction():
         rows = connection.execute(
-            "SELECT m.device, m.epoch, m.seq, m.known_us, m.topic, m.message, s.message"
+            "SELECT m.device, m.epoch, m.seq, m.known_us, m.topic, m.message, s.message,"
+            " coalesce(k.sealed, '')"
             " FROM telemetry_messages m JOIN telemetry_messages s"
             " ON s.device = m.device AND s.epoch = m.epoch AND s.seq = 0"
+            " LEFT JOIN telemetry_epoch_keys k"
+            " ON (k.device, k.epoch, k.begun) = (m.device, m.epoch, true)"
             " WHERE m.flush = %s ORDER BY m.device, m.epoch, m.seq",
             (number,),
         ).fetchall()
@@ -188,9 +193,8 @@ def _open_member(ring: KeyRing, member: _Member, opened: _Opened) -> None:
     """Opens one batch into rows; one that breaks a rule is set aside alone."""
     origin = member.origin
     try:
-        plaintext = ring.open(
-            origin.device, origin.epoch, member.start, member.topic, member.message
-        )
+        begun = Begun(origin.device, origin.epoch, member.start, member.kept)
+        plaintext = ring.open(begun, member.topic, member.message)
         batch = read_batch(plaintext)
         tables = {
             "samples": sample_rows(batch, origin),

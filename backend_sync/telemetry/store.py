@@ -19,6 +19,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from backend_sync.telemetry.claim import Claim, Refused, read_claim
+from backend_sync.telemetry.devices import load_standings, lock_devices, save_standings
 from backend_sync.telemetry.ingest import DUPLICATE, Ingest, Verdict
 from backend_sync.telemetry.stream import NOTHING, Close, Gap, Stream, digest_of
 from edge.errors import LocalError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import psycopg
+
+    from backend_sync.telemetry.standing import Standing
 
 StreamKey = tuple[str, int]
 BATCH_MESSAGES_MAX: Final = 500
@@ -51,11 +54,25 @@ class Stored:
     head: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a device is to be told once the transaction is durable.
+
+    Attributes:
+        stored: What to acknowledge, one per epoch that was touched and has begun.
+        policies: (device, signed policy) for each that named another policy than its newest.
+    """
+
+    stored: list[Stored]
+    policies: list[tuple[str, bytes]]
+
+
 @dataclass(slots=True)
 class _Work:
     """One transaction's worth of streams, new rows and counts."""
 
     streams: dict[StreamKey, Stream] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
     fresh: list[Claim] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     touched: set[StreamKey] = field(default_factory=set)
@@ -67,7 +84,7 @@ def take_in(
     org: str,
     arrivals: Sequence[tuple[str, bytes]],
     known_us: int,
-) -> list[Stored]:
+) -> Taken:
     """Decides about arrivals and makes the outcome durable in one transaction.
 
     Args:
@@ -77,9 +94,6 @@ def take_in(
         arrivals: (topic, message), at most `BATCH_MESSAGES_MAX`.
         known_us: The present, microseconds UTC.
 
-    Returns:
-        What to acknowledge, one per epoch that was touched and has begun.
-
     Raises:
         LocalError: The connection is inside a transaction, so nothing would be durable.
         psycopg.Error: Nothing of it was stored; call again with the same arrivals.
@@ -88,16 +102,23 @@ def take_in(
     work = _Work()
     claims = list(_claims(org, arrivals, work.counts))
     with connection.transaction():
-        _lock(connection, claims)
+        lock_devices(connection, [claim.device for claim in claims])
+        work.standings = load_standings(connection, claims)
         work.streams = _load(connection, claims)
         for claim in claims:
             _admit(ingest, work, claim)
         _save(connection, work, known_us)
-    return [
+    return _taken(work)
+
+
+def _taken(work: _Work) -> Taken:
+    stored = [
         Stored(stream.device, stream.epoch, stream.seq, stream.head)
         for key in sorted(work.touched)
         if (stream := work.streams[key]).seq > NOTHING
     ]
+    behind = [(device, standing.due) for device, standing in sorted(work.standings.items())]
+    return Taken(stored, [(device, policy) for device, policy in behind if policy is not None])
 
 
 def require_idle(connection: psycopg.Connection[Any]) -> None:
@@ -126,12 +147,12 @@ def _claims(
 def _admit(ingest: Ingest, work: _Work, claim: Claim) -> None:
     """Admits a claim, and after an epoch start all that waited for it."""
     key = (claim.device, claim.epoch)
-    stream = work.streams[key]
-    verdict = ingest.admit(stream, claim)
+    stream, standing = work.streams[key], work.standings[claim.device]
+    verdict = ingest.admit(stream, claim, standing)
     _note(work, ingest.disclose(claim) if verdict.outcome == "new" else claim, verdict)
     if claim.kind == "epoch-start" and verdict.outcome == "new":
         for waiting in ingest.release(*key):
-            _note(work, waiting, ingest.admit(stream, waiting))
+            _note(work, waiting, ingest.admit(stream, waiting, standing))
 
 
 def _note(work: _Work, claim: Claim, verdict: Verdict) -> None:
@@ -146,18 +167,10 @@ def _note(work: _Work, claim: Claim, verdict: Verdict) -> None:
         work.touched.add((claim.device, claim.epoch))
 
 
-def _lock(connection: psycopg.Connection[Any], claims: Sequence[Claim]) -> None:
-    names = sorted({claim.device for claim in claims})
-    connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(name, 7)) FROM"
-        " (SELECT unnest(%s::text[]) AS name ORDER BY 1) AS names",
-        (names,),
-    )
-
-
 READ_STREAMS: Final = """
-    SELECT s.* FROM telemetry_streams s
-    JOIN unnest(%s::text[], %s::bigint[]) AS w (device, epoch) USING (device, epoch)"""
+    SELECT s.*, k.sealed FROM telemetry_streams s
+    JOIN unnest(%s::text[], %s::bigint[]) AS w (device, epoch) USING (device, epoch)
+    LEFT JOIN telemetry_epoch_keys k ON (k.device, k.epoch, k.begun) = (s.device, s.epoch, true)"""
 
 READ_WAITING: Final = """
     SELECT m.device, m.epoch, m.seq, m.message FROM telemetry_messages m
@@ -192,6 +205,8 @@ def _restore(stream: Stream, row: Mapping[str, Any]) -> None:
     stream.seq = row["seq"]
     stream.head = row["head"]
     stream.verdict = row["verdict"]
+    stream.hpke_id = row["hpke_id"]
+    stream.kept = row["sealed"] or b""
     if row["close_count"] is not None:
         stream.close = Close(row["close_count"], row["close_head"])
 
@@ -222,6 +237,7 @@ def _load_digests(
 
 def _save(connection: psycopg.Connection[Any], work: _Work, known_us: int) -> None:
     with connection.cursor() as cursor:
+        save_standings(cursor, work.standings, known_us)
         _save_streams(cursor, [work.streams[key] for key in sorted(work.touched)])
         _save_messages(cursor, work.fresh, known_us)
         _save_gaps(cursor, work.fresh, known_us)
@@ -237,15 +253,16 @@ def _save(connection: psycopg.Connection[Any], work: _Work, known_us: int) -> No
 def _save_streams(cursor: psycopg.Cursor[Any], streams: Sequence[Stream]) -> None:
     cursor.executemany(
         "INSERT INTO telemetry_streams"
-        " (device, epoch, seq, head, close_count, close_head, verdict)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (device, epoch) DO UPDATE SET"
+        " (device, epoch, seq, head, close_count, close_head, verdict, hpke_id)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (device, epoch) DO UPDATE SET"
         " seq = EXCLUDED.seq, head = EXCLUDED.head, close_count = EXCLUDED.close_count,"
-        " close_head = EXCLUDED.close_head, verdict = EXCLUDED.verdict",
+        " close_head = EXCLUDED.close_head, verdict = EXCLUDED.verdict,"
+        " hpke_id = EXCLUDED.hpke_id",
         [
             (
                 *(s.device, s.epoch, s.seq, s.head),
                 *((s.close.count, s.close.head) if s.close else (None, None)),
-                s.verdict,
+                *(s.verdict, s.hpke_id),
             )
             for s in streams
         ],

@@ -51,6 +51,9 @@ class Stream:
         seq: Last covered number; `NOTHING` before the epoch start.
         head: Chain head at `seq`, 32 bytes.
         start: The epoch start message.
+        hpke_id: Key that the epoch's own is wrapped to; empty when it is ratcheted, None before
+            the start is known.
+        kept: Sealed keys of an epoch that is ratcheted.
         waiting: Authentic messages beyond `seq`, by number.
         digests: SHA-256 of stored messages by number, as far as they were looked up.
         gaps: Gap records that are not covered yet.
@@ -63,6 +66,8 @@ class Stream:
     seq: int = NOTHING
     head: bytes = b""
     start: bytes | None = None
+    hpke_id: bytes | None = None
+    kept: bytes = b""
     waiting: dict[int, bytes] = field(default_factory=dict)
     digests: dict[int, bytes] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)

@@ -13,12 +13,14 @@ from backend_sync.api import compose
 from backend_sync.core.command_init import Wishes, init
 from backend_sync.core.database import connect, prepare, used_server
 from backend_sync.core.pki import Pki
+from backend_sync.core.policies import Issuer, ensure_policy
 from backend_sync.core.registry import add_device
 from backend_sync.core.site import Site
 from backend_sync.telemetry.report import totals
 from edge.certificates import make_csr
 from edge.errors import LocalError
 from edge.keys import FileIdentity, open_evidence, verifier
+from edge.policy import open_policy
 from hardware.drivers.broker import BrokerFiles, free_port, start_broker
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from tests.unit.backend_sync.telemetry.box import ORG, Box
@@ -56,7 +58,11 @@ def box(site: Site, config: CoreConfig, place: Path) -> Box:
     with used_server(config.core.data_dir, "") as server, connect(server.dsn) as connection:
         prepare(server.dsn)
         add_device(connection, "box-1", "gateway", identity.public_bytes, chain, 1)
-    return Box(identity, site.load_keys().hpke.public_bytes)
+        keys = site.load_keys()
+        issuer = Issuer(keys.core, keys.hpke)
+        policy = ensure_policy(connection, issuer, "box-1", (3,), 1)
+    verify = verifier(keys.core.public_bytes)
+    return Box(identity, open_policy(policy, verify, "box-1").hpke)
 
 
 @contextmanager

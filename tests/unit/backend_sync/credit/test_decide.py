@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backend_sync.core.keypairs import KeyFolder
 from backend_sync.credit.decide import decide_driver, replay_stored
 from backend_sync.credit.points import UNRATED, shipped_table
-from backend_sync.telemetry.ingest import Ingest
-from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.lake import flush
 from backend_sync.telemetry.store import take_in
 from edge.errors import LocalError
-from edge.keys import FileIdentity, HpkeKeypair
-from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box
+from edge.keys import FileIdentity
+from tests.unit.backend_sync.telemetry.box import ORG, START_US, Core
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,14 +31,13 @@ WITHDRAWN_US = GRADED_US + 1_000
 @pytest.fixture
 def lake(connection: Connection, tmp_path: Path) -> Path:
     """A lake with five minutes of driver-1, who consented, and later withdrew."""
-    hpke = HpkeKeypair.create(tmp_path / "hpke.pem")
-    identity = FileIdentity.create(tmp_path / "box.pem", "box-1")
-    box = Box(identity, hpke.public_bytes)
-    ring = KeyRing(hpke)
-    ingest = Ingest(ring, {"box-1": identity.public_bytes}.get)
+    pairs = KeyFolder(tmp_path / "keys")
+    pairs.create()
+    core = Core(FileIdentity.create(tmp_path / "core.pem", "core"), pairs)
+    box = core.register(connection, FileIdentity.create(tmp_path / "box.pem", "box-1"))
     said = [box.consent(given_us=START_US), box.consent(given_us=WITHDRAWN_US, withdrawn=True)]
-    take_in(connection, ingest, ORG, [*said, *box.drive(30)], KNOWN_US)
-    flush(connection, ring, tmp_path / "lake")
+    take_in(connection, core.ingest(), ORG, [*said, *box.drive(30)], KNOWN_US)
+    flush(connection, core.ring(), tmp_path / "lake")
     return tmp_path / "lake"
 
 

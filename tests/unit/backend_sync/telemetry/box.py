@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from backend_sync.core.policies import Issuer, ensure_policy
+from backend_sync.core.registry import add_device
 from backend_sync.telemetry.ingest import Ingest
+from backend_sync.telemetry.keyring import KeyRing
+from backend_sync.telemetry.ratchets import PURPOSE
 from backend_sync.telemetry.stream import digest_of
 from edge.catalogue import signal
 from edge.codec import deflate, encode
 from edge.columns import Group, encode_columns
-from edge.keys import hpke_seal, ratchet, sign_evidence, wrap_chain_key
+from edge.keys import LocalSecret, hpke_seal, ratchet, sign_evidence, wrap_chain_key
+from edge.policy import hpke_id
 from edge.purposes import PRIVATE_INFO
 from edge.seal import seal_encrypt0
 from edge.suites import AEADS
+from hardware.drivers.clock import SystemRandomness
 
 if TYPE_CHECKING:
-    from backend_sync.telemetry.keyring import KeyRing
+    from backend_sync.core.database import Connection
+    from backend_sync.core.keypairs import KeyFolder
     from edge.keys import FileIdentity, HpkeKeypair
 
 ORG = "org"
@@ -68,6 +75,8 @@ class Box:
     device: str = "box-1"
     epoch: int = 1
     seed: bytes = b"\x07" * 32
+    alg: int = ALG
+    policy: int = 1
     heads: list[bytes] = field(default_factory=list)
 
     @property
@@ -83,22 +92,34 @@ class Box:
             "type": "epoch-start",
             "device": self.device,
             "epoch": self.epoch,
-            "alg": ALG,
+            "alg": self.alg,
             "wrap": wrap_chain_key(self.backend_public, self.seed, self.device, self.epoch),
+            "hpke": hpke_id(self.backend_public),
+            "policy": self.policy,
             "start_us": START_US,
             "boot": "00" * 8,
             "mono_us": 0,
         }
-        topic, message = self.evidence({**record, **changed})
-        self.heads = [digest_of(message)]
-        return topic, message
+        return self._begin({**record, **changed})
+
+    def bare_start(self, **changed: Any) -> Message:
+        """A start that wraps nothing, of a device that ratchets from its seed."""
+        record = {
+            "type": "epoch-start",
+            "device": self.device,
+            "epoch": self.epoch,
+            "alg": self.alg,
+            "policy": self.policy,
+        }
+        return self._begin({**record, **changed})
 
     def batch(self, seq: int, opened: bytes | None = None, topic: str | None = None) -> Message:
         """Seals a batch; calls in order of `seq` also extend the chain."""
         kid = self.device.encode() + b"/" + self.epoch.to_bytes((self.epoch.bit_length() + 7) // 8)
-        keys = ratchet(self.seed, AEADS[ALG])[1]
+        suite = AEADS[self.alg]
+        keys = ratchet(self.seed, suite)[1]
         aad = (topic or self.topic).encode()
-        sealed = seal_encrypt0(AEADS[ALG], keys, kid, seq, opened or plaintext(seq), aad)
+        sealed = seal_encrypt0(suite, keys, kid, seq, opened or plaintext(seq), aad)
         self._chain(seq, sealed)
         return topic or self.topic, sealed
 
@@ -136,6 +157,16 @@ class Box:
         """A whole epoch: start, `count` batches, close."""
         return [self.start(), *(self.batch(seq) for seq in range(1, count + 1)), self.close(count)]
 
+    def next(self) -> None:
+        """Steps the ratchet on: `seed` is the chain key of `epoch`."""
+        self.seed = ratchet(self.seed, AEADS[self.alg])[0]
+        self.epoch += 1
+
+    def _begin(self, record: dict[str, Any]) -> Message:
+        topic, message = self.evidence(record)
+        self.heads = [digest_of(message)]
+        return topic, message
+
     def _chain(self, seq: int, message: bytes) -> None:
         if len(self.heads) == seq:
             self.heads.append(digest_of(self.heads[-1] + message))
@@ -143,11 +174,35 @@ class Box:
 
 @dataclass
 class Core:
-    """The core's side: its key pair, its register, its rules."""
+    """The core's side: its keys, its register, its rules."""
 
-    hpke: HpkeKeypair
-    devices: dict[str, bytes]
-    ring: KeyRing
+    signer: FileIdentity
+    pairs: KeyFolder
+    devices: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def hpke(self) -> HpkeKeypair:
+        """The key pair that it was made with."""
+        return self.pairs[list(self.pairs)[-1]]
+
+    @property
+    def secret(self) -> LocalSecret:
+        return LocalSecret(self.signer, PURPOSE, SystemRandomness())
+
+    @property
+    def issuer(self) -> Issuer:
+        return Issuer(self.signer, self.pairs)
+
+    def ring(self) -> KeyRing:
+        return KeyRing(self.pairs, self.secret)
 
     def ingest(self) -> Ingest:
-        return Ingest(self.ring, self.devices.get)
+        return Ingest(self.ring(), self.devices.get)
+
+    def register(self, connection: Connection, identity: FileIdentity, *algs: int) -> Box:
+        """Registers a gateway and issues its policy."""
+        key, device = identity.public_bytes, identity.kid
+        self.devices[device] = key
+        add_device(connection, device, "gateway", key, "", START_US)
+        ensure_policy(connection, self.issuer, device, algs or (ALG, 30), START_US)
+        return Box(identity, self.hpke.public_bytes, device)

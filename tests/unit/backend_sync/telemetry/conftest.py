@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from backend_sync.telemetry.keyring import KeyRing
-from edge.keys import FileIdentity, HpkeKeypair
+from backend_sync.core.keypairs import KeyFolder
+from edge.keys import FileIdentity
 from tests.unit.backend_sync.telemetry.box import Box, Core
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from backend_sync.core.database import Connection
+
 
 @pytest.fixture
 def core(tmp_path: Path) -> Core:
     """A core that knows no device yet."""
-    hpke = HpkeKeypair.create(tmp_path / "hpke.pem")
-    return Core(hpke, {}, KeyRing(hpke))
+    pairs = KeyFolder(tmp_path / "keys")
+    pairs.create()
+    return Core(FileIdentity.create(tmp_path / "keys" / "core.pem", "core"), pairs)
 
 
 @pytest.fixture
-def box(core: Core, tmp_path: Path) -> Box:
+def box(connection: Connection, core: Core, tmp_path: Path) -> Box:
     """A registered device."""
-    identity = FileIdentity.create(tmp_path / "box-1.pem", "box-1")
-    core.devices["box-1"] = identity.public_bytes
-    return Box(identity, core.hpke.public_bytes)
+    return core.register(connection, FileIdentity.create(tmp_path / "box-1.pem", "box-1"))
 
 
 @pytest.fixture
-def other_box(core: Core, tmp_path: Path) -> Box:
+def other_box(connection: Connection, core: Core, tmp_path: Path) -> Box:
     """A second registered device."""
     identity = FileIdentity.create(tmp_path / "box-2.pem", "box-2")
-    core.devices["box-2"] = identity.public_bytes
-    return Box(identity, core.hpke.public_bytes, device="box-2", seed=b"\x08" * 32)
+    return replace(core.register(connection, identity), seed=b"\x08" * 32)

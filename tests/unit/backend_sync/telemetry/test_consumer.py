@@ -11,7 +11,7 @@ import pytest
 
 from backend_sync.telemetry.consumer import TelemetrySettings, run
 from backend_sync.telemetry.report import count_lake, totals
-from edge.keys import FileIdentity, open_evidence, verifier
+from edge.keys import open_evidence, verifier
 from edge.ports import Instant
 from hardware.drivers.broker import BrokerFiles, RunningBroker, find_mosquitto, start_broker
 from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box, Core
@@ -74,8 +74,9 @@ def settings(
         lake=tmp_path / "lake",
         connect=lambda: psycopg.connect(dsn),
         device_key=core.devices.get,
-        hpke=core.hpke,
-        signer=FileIdentity.create(tmp_path / "core.pem", "core"),
+        hpke=core.pairs,
+        secret=core.secret,
+        signer=core.signer,
         clock=StoppedClock(),
         randomness=Dice(),
         shared=broker.shared,

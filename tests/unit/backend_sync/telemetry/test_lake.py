@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from backend_sync.telemetry import lake as lake_module
 from backend_sync.telemetry.batch import SAMPLES
 from backend_sync.telemetry.features import SpeedSignal, driving_features, features_of
-from backend_sync.telemetry.ingest import Ingest
-from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.lake import day_of, flush, open_lake
 from backend_sync.telemetry.report import count_lake, totals
 from backend_sync.telemetry.store import Stored, take_in
@@ -37,7 +35,7 @@ DAY_US = 86_400_000_000
 
 
 def store(connection: Connection, core: Core, messages: Sequence[Message]) -> list[Stored]:
-    return take_in(connection, core.ingest(), ORG, messages, START_US + DAY_US)
+    return take_in(connection, core.ingest(), ORG, messages, START_US + DAY_US).stored
 
 
 def rows(lake: Path, kind: str = "samples") -> list[dict[str, Any]]:
@@ -62,7 +60,7 @@ def test_a_batch_becomes_rows_in_long_form(
     connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
     store(connection, core, box.drive(2))
-    assert flush(connection, core.ring, tmp_path) == 2
+    assert flush(connection, core.ring(), tmp_path) == 2
     found = rows(tmp_path)
     assert len(found) == 18
     spec = signal(SPEED)
@@ -90,9 +88,9 @@ def test_a_flush_with_nothing_to_do_writes_nothing(
     connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
     store(connection, core, box.drive(1))
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    assert flush(connection, core.ring, tmp_path) == 0
+    assert flush(connection, core.ring(), tmp_path) == 0
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -102,7 +100,7 @@ def test_files_are_partitioned_by_the_day_of_the_batch(
     tomorrow = plaintext(1, start_us=START_US + DAY_US)
     start = box.start()
     store(connection, core, [start, box.batch(1), box.batch(2, tomorrow)])
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     days = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert days == ["day=2023-11-14", "day=2023-11-15"]
     assert (day_of(0), day_of(DAY_US - 1), day_of(DAY_US)) == (
@@ -116,7 +114,7 @@ def test_without_consent_no_driver_reaches_the_lake(
     connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
     store(connection, core, [box.start(), box.batch(1, plaintext(1, driver=None))])
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     assert {row["driver"] for row in rows(tmp_path) + rows(tmp_path, "events")} == {None}
 
 
@@ -125,7 +123,7 @@ def test_a_trip_summary_becomes_one_row(
 ) -> None:
     summary = {"distance_m": 1200, "ended_us": START_US}
     store(connection, core, [box.start(), box.batch(1, plaintext(1, trip_summary=summary))])
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     (row,) = rows(tmp_path, "trips")
     assert row["summary"] == f'{{"distance_m": 1200, "ended_us": {START_US}}}'
 
@@ -155,11 +153,11 @@ def test_a_batch_that_breaks_a_rule_is_quarantined_alone(
     messages = [start, box.batch(1), box.batch(2, poison), box.batch(3)]
     (stored,) = store(connection, core, messages)
     assert stored.seq == 3
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     assert {row["seq"] for row in rows(tmp_path)} == {1, 3}
     report = totals(connection)
     assert (report["quarantined"], report["unflushed"], report["samples"]) == (1, 0, 18)
-    assert flush(connection, core.ring, tmp_path) == 0
+    assert flush(connection, core.ring(), tmp_path) == 0
 
 
 class Disturbed:
@@ -191,8 +189,8 @@ def test_a_crash_between_any_two_steps_of_a_flush_neither_loses_nor_doubles(
     store(connection, core, [box.start(), box.batch(1), box.batch(2, tomorrow)])
     monkeypatch.setattr(os, "fsync", Disturbed(at))
     with pytest.raises(OSError, match="injected"):
-        flush(connection, core.ring, tmp_path)
-    flush(connection, core.ring, tmp_path)
+        flush(connection, core.ring(), tmp_path)
+    flush(connection, core.ring(), tmp_path)
     assert [row["seq"] for row in rows(tmp_path)] == [1] * 9 + [2] * 9
     assert len(rows(tmp_path, "events")) == 2
     assert count_lake(tmp_path) == {"samples": 18, "events": 2, "trips": 0, "double": 0}
@@ -209,12 +207,12 @@ def test_a_crash_after_the_files_and_before_the_manifest_repeats_the_same_files(
     with monkeypatch.context() as patch:
         patch.setattr(lake_module, "_finish", crash)
         with pytest.raises(OSError, match="injected"):
-            flush(connection, core.ring, tmp_path)
+            flush(connection, core.ring(), tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     assert before
     box.epoch = 2
     store(connection, core, box.drive(1))
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     assert before.items() <= after.items()
     assert count_lake(tmp_path)["samples"] == totals(connection)["samples"] == 27
@@ -227,17 +225,17 @@ def test_two_writers_do_not_flush_at_once(
     with psycopg.connect(dsn) as other:
         other.execute("SELECT pg_advisory_lock(%s)", (lake_module.FLUSH_LOCK,))
         other.commit()
-        assert flush(connection, core.ring, tmp_path) == 0
+        assert flush(connection, core.ring(), tmp_path) == 0
         # A closed connection gives its lock back only some moments later.
         other.execute("SELECT pg_advisory_unlock(%s)", (lake_module.FLUSH_LOCK,))
-    assert flush(connection, core.ring, tmp_path) == 1
+    assert flush(connection, core.ring(), tmp_path) == 1
 
 
 def test_a_batch_in_two_files_shows_as_double(
     connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
     store(connection, core, box.drive(1))
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     (path,) = tmp_path.glob("samples/day=*/*.parquet")
     path.with_name("flush-copy.parquet").write_bytes(path.read_bytes())
     assert count_lake(tmp_path)["double"] == 1
@@ -256,7 +254,7 @@ def test_features_come_from_the_files_of_the_lake(
     connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
     store(connection, core, box.drive(30))
-    flush(connection, core.ring, tmp_path)
+    flush(connection, core.ring(), tmp_path)
     tables = open_lake(tmp_path)
     speed = signal(SPEED)
     scale = SpeedSignal(speed.id, speed.numerator, speed.denominator)
@@ -287,16 +285,16 @@ def test_any_order_and_repetition_gives_the_same_lake_and_ends_acknowledged(
     extra = data.draw(st.lists(st.sampled_from(messages), max_size=5))
     order = data.draw(st.permutations([*messages, *extra]))
     lake = tmp_path_factory.mktemp("lake")
-    ingest = Ingest(KeyRing(core.hpke), core.devices.get)
+    ingest = core.ingest()
     last: dict[int, Stored] = {}
     while order:
         size = data.draw(st.integers(1, len(order)))
-        for stored in take_in(connection, ingest, ORG, order[:size], START_US):
+        for stored in take_in(connection, ingest, ORG, order[:size], START_US).stored:
             last[stored.epoch] = stored
         order = order[size:]
         if data.draw(st.booleans()):
-            flush(connection, core.ring, lake)
-    flush(connection, core.ring, lake)
+            flush(connection, core.ring(), lake)
+    flush(connection, core.ring(), lake)
     assert last == {1: Stored("box-1", 1, count + 1, box.heads[count + 1])}
     found = [(row["seq"], row["time_us"]) for row in rows(lake)]
     assert found == [

@@ -30,7 +30,8 @@ def send(
     acknowledged: list[Stored] = []
     for index in range(0, len(messages), at_a_time):
         arrivals = messages[index : index + at_a_time]
-        acknowledged = take_in(connection, ingest, ORG, arrivals, START_US) or acknowledged
+        taken = take_in(connection, ingest, ORG, arrivals, START_US)
+        acknowledged = taken.stored or acknowledged
     return acknowledged
 
 
