@@ -333,8 +333,10 @@ def open_pages(message: bytes, verify: Verify, device: str, nonce: bytes) -> Pag
 def _cursors(found: dict[Any, Any]) -> dict[str, int]:
     if len(found) > SCOPES_MAX:
         raise PeerError(f"A request names at most {SCOPES_MAX} scopes.", "request-cursors")
+    if not all(isinstance(scope, str) for scope in found):
+        raise PeerError("A request names its scopes by text.", "request-cursors")
     fields = _Fields(found)
-    return {str(scope): fields.number(scope, 0) for scope in found}
+    return {scope: fields.number(scope, 0) for scope in found}
 
 
 def _pages(found: object) -> list[dict[str, Any]]:

@@ -209,6 +209,7 @@ def test_pages_that_do_not_unpack_are_refused(core: FileIdentity, packed: Any) -
         {"cursors": []},
         {"cursors": {"customers": -1}},
         {"cursors": {"customers": "3"}},
+        {"cursors": {1: 1}},
         {"cursors": {f"scope-{n}": 1 for n in range(33)}},
         {"nonce": b"short"},
         {"wall_us": -1},
