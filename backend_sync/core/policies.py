@@ -19,12 +19,13 @@ from edge.policy import Policy, hpke_id, sign_policy
 from edge.suites import AEADS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backend_sync.core.database import Connection
-    from backend_sync.core.keypairs import KeyFolder
     from edge.keys import HpkeKeypair
     from edge.ports import Signer
+
+    Pairs = Mapping[bytes, HpkeKeypair]
 
 LOCK: Final = 7_201_002
 DEFAULT_ALGORITHMS: Final = (3, 30)
@@ -36,12 +37,12 @@ class Issuer:
 
     Attributes:
         signer: The core, kid "core".
-        pairs: Its HPKE key pairs.
+        pairs: Its HPKE key pairs by id, latest first.
         algs: What a device may use whose policy says nothing else yet.
     """
 
     signer: Signer
-    pairs: KeyFolder
+    pairs: Pairs
     algs: Sequence[int] = DEFAULT_ALGORITHMS
 
 
@@ -85,8 +86,16 @@ def ensure_policy(
         return _issue(connection, issuer, (device, tuple(algs), present.public_bytes), now_us)
 
 
-def rotate_key(connection: Connection, issuer: Issuer, now_us: int) -> tuple[bytes, list[str]]:
+def rotate_key(
+    connection: Connection, issuer: Issuer, create: Callable[[], HpkeKeypair], now_us: int
+) -> tuple[bytes, list[str]]:
     """Makes a new key pair the present one, and issues every gateway its policy.
+
+    Args:
+        connection: Outside of a transaction.
+        issuer: Who issues.
+        create: Makes a pair that `issuer.pairs` has from then on, its file synced.
+        now_us: The present, microseconds UTC.
 
     Returns:
         Id of the new key, and who got a policy.
@@ -97,7 +106,7 @@ def rotate_key(connection: Connection, issuer: Issuer, now_us: int) -> tuple[byt
     with connection.transaction():
         _lock(connection)
         _present_pair(connection, issuer.pairs, now_us)
-        pair = _spare_pair(connection, issuer.pairs) or issuer.pairs.create()
+        pair = _spare_pair(connection, issuer.pairs) or create()
         _enter_key(connection, pair, now_us)
         rows = connection.execute(
             "SELECT d.device, (SELECT p.algs FROM policies p WHERE p.device = d.device"
@@ -110,7 +119,7 @@ def rotate_key(connection: Connection, issuer: Issuer, now_us: int) -> tuple[byt
     return hpke_id(pair.public_bytes), [str(device) for device, _ in rows]
 
 
-def ensure_present(connection: Connection, pairs: KeyFolder, now_us: int) -> bytes:
+def ensure_present(connection: Connection, pairs: Pairs, now_us: int) -> bytes:
     """Returns the id of the present key; the first time, that of the pair that `init` made.
 
     Raises:
@@ -133,7 +142,7 @@ def _lock(connection: Connection) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
 
 
-def _present_pair(connection: Connection, pairs: KeyFolder, now_us: int) -> HpkeKeypair:
+def _present_pair(connection: Connection, pairs: Pairs, now_us: int) -> HpkeKeypair:
     """Returns the present pair; the first time, the one that `init` made."""
     present = find_present(connection)
     if present is None:
@@ -149,7 +158,7 @@ def _present_pair(connection: Connection, pairs: KeyFolder, now_us: int) -> Hpke
     return pairs[present]
 
 
-def _spare_pair(connection: Connection, pairs: KeyFolder) -> HpkeKeypair | None:
+def _spare_pair(connection: Connection, pairs: Pairs) -> HpkeKeypair | None:
     """Returns the pair that a rotation left without a row when it was cut short."""
     rows = connection.execute("SELECT hpke_id FROM hpke_keys").fetchall()
     known = {bytes(key_id) for (key_id,) in rows}

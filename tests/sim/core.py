@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from backend_sync.api.gate import Gate
 from backend_sync.core.database import connect
 from backend_sync.core.leases import Terms, grant_lease
+from backend_sync.core.policies import DEFAULT_ALGORITHMS, Issuer, ensure_policy
 from backend_sync.core.post import post_queued
 from backend_sync.core.registry import (
     Customer,
@@ -33,14 +34,16 @@ from backend_sync.telemetry.claim import down_topic
 from backend_sync.telemetry.consumer import acknowledgement
 from backend_sync.telemetry.ingest import Ingest
 from backend_sync.telemetry.keyring import KeyRing
+from backend_sync.telemetry.ratchets import PURPOSE
 from backend_sync.telemetry.store import take_in
 from edge.codec import encode
 from edge.errors import LocalError
-from edge.keys import FileIdentity, HpkeKeypair, hpke_seal, sign_evidence
+from edge.keys import FileIdentity, HpkeKeypair, LocalSecret, hpke_seal, sign_evidence
+from edge.policy import hpke_id
 from edge.purposes import STORED_PIN_INFO, id_key
 from tests.sim import flaws
 from tests.sim.mortal import Death, Fuse, MortalConnection
-from tests.sim.nature import HOUR_US, TrueClock
+from tests.sim.nature import HOUR_US, Dice, TrueClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,6 +93,7 @@ class Core:
         self._nature, self._dsn, self._flaw = nature, dsn, flaw
         self.signer = FileIdentity("core", draw_key(nature))
         self.hpke = HpkeKeypair(draw_key(nature))
+        self.pairs = {hpke_id(self.hpke.public_bytes): self.hpke}
         self.watcher = connect(dsn)
         self._fuse = Fuse()
         self._leases = 0
@@ -100,7 +104,8 @@ class Core:
         self.connection = MortalConnection.open(self._dsn, self._fuse, self.watcher)
         pool = cast("Pool", OnePool(self))
         self._gate = Gate(pool, self.signer, TrueClock(self._nature), 0)
-        self._ingest = Ingest(KeyRing(self.hpke), self._key_of)
+        secret = LocalSecret(self.signer, PURPOSE, Dice(self._nature))
+        self._ingest = Ingest(KeyRing(self.pairs, secret), self._key_of)
 
     def close(self) -> None:
         """Ends it in good order."""
@@ -194,8 +199,9 @@ class Core:
         """
         with self.danger():
             now_us = self._nature.now_us
-            stored = take_in(self.connection, self._ingest, ORG, arrivals, now_us)
-        return [self._acknowledge(each) for each in stored]
+            taken = take_in(self.connection, self._ingest, ORG, arrivals, now_us)
+        told = [(down_topic(ORG, device), policy) for device, policy in taken.policies]
+        return [self._acknowledge(each) for each in taken.stored] + told
 
     def _acknowledge(self, stored: Stored) -> tuple[str, bytes]:
         topic = down_topic(ORG, stored.device)
@@ -212,6 +218,9 @@ class Core:
         """Registers a device."""
         key, now_us = identity.public_bytes, self._nature.now_us
         add_device(self.watcher, identity.kid, kind, key, "", now_us)
+        if kind == "gateway":
+            issuer = Issuer(self.signer, self.pairs)
+            ensure_policy(self.watcher, issuer, identity.kid, DEFAULT_ALGORITHMS, now_us)
 
     def add_customer(self, name: str, kiosks: Sequence[str], opening_fen: int) -> None:
         """Registers a customer; the simulated pads try no PIN, so the verifier holds none."""

@@ -47,7 +47,8 @@ class Office:
         return open_policy(message, verifier(self.signer.public_bytes), device)
 
     def rotate(self) -> tuple[bytes, list[str]]:
-        return rotate_key(self.connection, self.issuer, 2)
+        pairs = KeyFolder(self.folder)
+        return rotate_key(self.connection, Issuer(self.signer, pairs), pairs.create, 2)
 
     def newest(self, device: str) -> Policy:
         row = self.connection.execute(

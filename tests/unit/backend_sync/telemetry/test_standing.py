@@ -33,7 +33,7 @@ def issue(connection: Connection, core: Core, *algs: int) -> None:
 
 def rotate(connection: Connection, core: Core, box: Box) -> None:
     """Rotates the core's key; the box takes the new policy."""
-    key_id, _ = rotate_key(connection, core.issuer, START_US)
+    key_id, _ = rotate_key(connection, core.issuer, core.pairs.create, START_US)
     box.backend_public = core.pairs[key_id].public_bytes
     box.policy += 1
 
