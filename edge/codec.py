@@ -14,6 +14,7 @@ The same file runs on MicroPython: no typing, no dataclasses, nothing but struct
 """
 
 from edge.errors import LocalError, PeerError
+from edge.inflate import expand
 
 TYPE_CHECKING = False  # MicroPython has no typing; type checkers take this name as true
 if TYPE_CHECKING:
@@ -144,19 +145,24 @@ def encode(value: object) -> bytes:
     return bytes(out)
 
 
+def spell_octets(value: bytes) -> bytes:
+    """Returns `encode(value)` of bytes, for what is put together by hand where that is faster."""
+    out = bytearray()
+    _write_head(out, BYTES, len(value))
+    return bytes(out) + value
+
+
 def _write(out: bytearray, value: object, depth: int) -> None:
     if depth > DEPTH_MAX:
         raise LocalError("A value is nested too deep to encode.", "codec-encode")
-    if value is None:
-        out += NULL
-    elif isinstance(value, bool):
-        out += TRUE if value else FALSE
-    elif isinstance(value, int):
+    if isinstance(value, str):  # what comes most often is asked for first
+        _write_octets(out, TEXT, octets_of(value))
+    elif value is None or value is True or value is False:
+        out += NULL if value is None else TRUE if value else FALSE
+    elif isinstance(value, (int, bool)):  # on MicroPython a bool is no int
         _write_integer(out, value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _write_octets(out, BYTES, bytes(value))
-    elif isinstance(value, str):
-        _write_octets(out, TEXT, octets_of(value))
     elif isinstance(value, dict):
         _write_map(out, value, depth + 1)
     else:
@@ -164,7 +170,11 @@ def _write(out: bytearray, value: object, depth: int) -> None:
 
 
 def _write_octets(out: bytearray, major: int, value: bytes) -> None:
-    _write_head(out, major, len(value))
+    size = len(value)
+    if size < ONE_BYTE:
+        out.append(major << 5 | size)
+    else:
+        _write_head(out, major, size)
     out += value
 
 
@@ -178,27 +188,32 @@ def _write_array(out: bytearray, value: object, depth: int) -> None:
 
 
 def _write_integer(out: bytearray, value: int) -> None:
-    if not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
-        raise LocalError("An integer of more than 64 bits cannot be encoded.", "codec-encode")
-    if value >= 0:
+    if 0 <= value < INTEGER_LIMIT:
         _write_head(out, UNSIGNED, value)
-    else:
+    elif -INTEGER_LIMIT <= value < 0:
         _write_head(out, NEGATIVE, -1 - value)
+    else:
+        raise LocalError("An integer of more than 64 bits cannot be encoded.", "codec-encode")
 
 
 def _write_map(out: bytearray, value: dict, depth: int) -> None:  # type: ignore[type-arg]
-    pairs = []
-    for key in value:
-        if isinstance(key, bool) or not isinstance(key, (int, str)):
-            raise LocalError("A map key must be an integer or a text.", "codec-encode")
-        head = bytearray()
-        _write(head, key, depth)
-        pairs.append((bytes(head), key))
-    pairs.sort(key=lambda pair: pair[0])
+    pairs = [(_spell_key(key), key) for key in value]
+    pairs.sort()  # no two keys are spelled alike, so keys themselves are never compared
     _write_head(out, MAP, len(pairs))
     for spelled, key in pairs:
         out += spelled
         _write(out, value[key], depth)
+
+
+def _spell_key(key: object) -> bytes:
+    out = bytearray()
+    if isinstance(key, str):
+        _write_octets(out, TEXT, octets_of(key))
+    elif isinstance(key, int) and not isinstance(key, bool):
+        _write_integer(out, key)
+    else:
+        raise LocalError("A map key must be an integer or a text.", "codec-encode")
+    return bytes(out)
 
 
 def _write_head(out: bytearray, major: int, argument: int) -> None:
@@ -341,8 +356,8 @@ def inflate(data: bytes, limit_bytes: int) -> bytes:
     Raises:
         CodecError: The stream is damaged, cut short, followed by more, or expands past the limit.
     """
-    if not HAS_ZLIB:  # pragma: no cover - runs on MicroPython alone
-        return _inflate_micro(data, limit_bytes)
+    if not HAS_ZLIB:
+        return _expand(data, limit_bytes)
     worker = zlib.decompressobj(WINDOW_BITS)
     try:
         result = worker.decompress(data, limit_bytes + 1)
@@ -367,21 +382,11 @@ def _deflate_micro(data: bytes) -> bytes:  # pragma: no cover - runs on MicroPyt
     return target.getvalue()
 
 
-def _inflate_micro(data: bytes, limit_bytes: int) -> bytes:  # pragma: no cover - as above
-    import io
-
-    micro = __import__("deflate")
-    source = io.BytesIO(data)
+def _expand(data: bytes, limit_bytes: int) -> bytes:
     try:
-        with micro.DeflateIO(source, micro.RAW, 15) as stream:
-            result = stream.read(limit_bytes + 1)
-    except (OSError, EOFError, ValueError):
-        raise CodecError("The compressed bytes are damaged.", "codec-deflate") from None
-    if len(result) > limit_bytes:
-        raise CodecError("The compressed bytes expand past the limit.", "codec-expansion")
-    if source.tell() != len(data):
-        raise CodecError("The compressed bytes are cut short or followed.", "codec-deflate")
-    return bytes(result)
+        return expand(data, limit_bytes)
+    except PeerError as refusal:
+        raise CodecError(str(refusal), refusal.code) from None
 
 
 def _store(data: bytes) -> bytes:

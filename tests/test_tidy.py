@@ -44,7 +44,7 @@ DRAWERS = {"util", "utils", "common", "helper", "helpers", "misc"}
 SIZED = (".py", ".qml", ".sql")
 BINARY = {".png"}
 MICROPYTHON_FILES = (
-    *(f"edge/{name}.py" for name in ("ccm", "chain", "codec", "errors", "kdf", "seal")),
+    *(f"edge/{name}.py" for name in ("ccm", "chain", "codec", "errors", "inflate", "kdf", "seal")),
     "tests/vectors/portable.py",
 )
 # `deflate` is MicroPython's own module; a PyPI package of that name is something else.

@@ -13,7 +13,7 @@ import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const MODULES = ["__init__", "ccm", "chain", "codec", "errors", "kdf", "seal"];
+const MODULES = ["__init__", "ccm", "chain", "codec", "errors", "inflate", "kdf", "seal"];
 const HEAP_BYTES = 32 * 1024 * 1024;
 
 const bytes = (hex) => Buffer.from(hex, "hex");
