@@ -35,12 +35,15 @@ from edge.suites import A256GCM, suite_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge.outbox import Dropped, Outbox
+    from edge.gaps import Dropped, Gap
+    from edge.outbox import Outbox
     from edge.ports import Clock, Instant, Randomness, Signer
     from edge.store import Store
     from edge.suites import Aead
+    from edge.verdicts import Verify
 
 EPOCH_US_MAX: Final = 3_600_000_000
+DOUBT_US: Final = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class SealedStream:
         self._ports = ports
         self._suite: Aead = suite_of(alg)
         self._live: _Live | None = None
+        self._doubted_us = 0
 
     @property
     def epoch(self) -> int:
@@ -106,6 +110,7 @@ class SealedStream:
         now = self._ports.clock.now()
         chain_key = self._ports.randomness.token(CHAIN_KEY_BYTES)
         with self._store.transaction():
+            self._outbox.held.try_next()
             self._close_open()
             epoch = self._next_epoch()
             self._put_start(epoch, chain_key, now)
@@ -170,12 +175,38 @@ class SealedStream:
         with self._store.transaction():
             self._close_open()
 
+    def heed(self, refusal: bytes, verify: Verify, topic: str) -> bool:
+        """Acts on the core's signed word that it can never take a message.
+
+        The message goes out of the queue and a gap tells of it. Where it is the start of the epoch
+        under way, the next message begins another epoch; but not twice within a minute: a core
+        that refuses every start is not to be asked with each batch.
+
+        Args:
+            refusal: Hostile bytes.
+            verify: Checks against the core's signing key.
+            topic: The down topic they arrived on.
+
+        Returns:
+            Whether a message of ours was refused by it now.
+
+        Raises:
+            PeerError: Not the core's, or not about a message of ours; nothing has changed.
+            DeviceFault: The disk is full or failing; nothing has changed.
+        """
+        with self._store.transaction():
+            given_up = self._outbox.set_aside(refusal, verify, topic)
+            if given_up is not None and given_up.seq > 0:
+                self._tell_gaps([given_up])
+        return given_up is not None
+
     # ------------------------------------------------------------ inside
     def _current(self) -> tuple[_Live, int, bytes]:
         live = self._live
         row = self._row(live.epoch) if live else None
         old = live and self._ports.clock.now().monotonic_us - live.since_us >= EPOCH_US_MAX
-        if live is None or row is None or row["closed"] or old or row["count"] < live.sealed:
+        over = old or row is None or row["closed"] or self._is_doubted(row, self._ports.clock.now())
+        if live is None or row is None or over or row["count"] < live.sealed:
             self.begin()
             live = self._live
             assert live is not None
@@ -183,9 +214,17 @@ class SealedStream:
         assert row is not None
         return live, int(row["count"]), bytes(row["head"])
 
+    def _is_doubted(self, row: Mapping[str, Any], now: Instant) -> bool:
+        """Whether the core refuses the epoch under way, and another one may be begun already."""
+        since_us = self._doubted_us
+        if row["held"] is None or (since_us and now.monotonic_us - since_us < DOUBT_US):
+            return False
+        self._doubted_us = now.monotonic_us
+        return True
+
     def _row(self, epoch: int) -> dict[str, Any] | None:
         return self._store.row(
-            "SELECT count, head, closed FROM outbox_epochs WHERE epoch = ?", (epoch,)
+            "SELECT count, head, closed, held FROM outbox_epochs WHERE epoch = ?", (epoch,)
         )
 
     def _next_epoch(self) -> int:
@@ -200,7 +239,8 @@ class SealedStream:
         start = self._sign(start_record(device, epoch, self._suite.alg, key, instant))
         head = start_head(start)
         self._store.execute("INSERT INTO outbox_epochs (epoch, head) VALUES (?, ?)", (epoch, head))
-        self._tell_gaps(self._outbox.put(Message(epoch, 0, start), PRIORITY_START, head))
+        message = Message(epoch, 0, start)
+        self._tell_gaps(self._outbox.put(message, PRIORITY_START, head, now))
 
     def _close_open(self) -> None:
         rows = self._store.rows(
@@ -219,21 +259,15 @@ class SealedStream:
             "UPDATE outbox_epochs SET count = ?, head = ? WHERE epoch = ?",
             (message.seq, head, message.epoch),
         )
-        self._tell_gaps(self._outbox.put(message, priority, head))
+        now = self._ports.clock.now()
+        self._tell_gaps(self._outbox.put(message, priority, head, now))
 
     def _tell_gaps(self, dropped: Sequence[Dropped]) -> None:
-        """Signs for what had to make room; neighbouring losses become one gap."""
-        for each in dropped:
-            first = self._outbox.gap_before(each.epoch, each.seq) or each.seq
-            record = {
-                "type": "gap",
-                "device": self._ports.signer.kid,
-                "epoch": each.epoch,
-                "first": first,
-                "last": each.seq,
-                "head": each.head,
-            }
-            self._outbox.keep_gap(Message(each.epoch, each.seq, self._sign(record)), first)
+        """Signs for what was given up; neighbouring losses become one gap."""
+        self._outbox.keep_gaps(dropped, self._sign_gap)
+
+    def _sign_gap(self, gap: Gap) -> bytes:
+        return self._sign(gap.record(self._ports.signer.kid))
 
     def _sign(self, record: Mapping[str, Any]) -> bytes:
         return sign_evidence(self._ports.signer, record, self._ports.topic)

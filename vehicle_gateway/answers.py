@@ -3,6 +3,7 @@
 Place in the flow: broker → mqtt → **answers** → outbox, stream, and whoever else listens.
 
     stored     the outbox deletes what the core has
+    refused    the stream sets aside what the core can never take, and tells of the gap
     ...        a listener of its own for each other type
 
 * Every answer is evidence of the core. Here only its type is looked at, unverified, so as to find
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from edge.codec import decode
 from edge.errors import PeerError
 from edge.keys import EVIDENCE_ITEMS_MAX
-from edge.outbox import STORED
 from edge.seal import read_sign1
+from edge.verdicts import REFUSED, STORED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ class Answers:
     """Brings each answer to the one who listens for its type.
 
     Args:
-        sink: Its outbox settles what is stored.
+        sink: Its outbox settles what is stored, its stream heeds what is refused.
         verify: Checks against the core's signing key.
         topic: The down topic; it is authenticated with every answer.
         listeners: For types of others: each verifies the message, raises PeerError where it is
@@ -56,7 +57,8 @@ class Answers:
         self._sink = sink
         self._verify = verify
         self._topic = topic
-        self._listeners: dict[str, Listener] = {STORED: self._settle, **(listeners or {})}
+        own: dict[str, Listener] = {STORED: self._settle, REFUSED: self._heed}
+        self._listeners = {**own, **(listeners or {})}
         self.settled = self.refused = 0
 
     def hear(self, message: bytes) -> bool:
@@ -87,3 +89,9 @@ class Answers:
         settled = self._sink.outbox.settle(message, self._verify, self._topic)
         self.settled += settled
         return settled > 0
+
+    def _heed(self, message: bytes) -> bool:
+        is_ours = self._sink.stream.heed(message, self._verify, self._topic)
+        if is_ours:
+            log.error("the core can never take a message of ours; `status` says which and why")
+        return is_ours

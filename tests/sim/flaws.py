@@ -15,8 +15,9 @@ from backend_sync.core.leases import release_expired
 from backend_sync.messages import open_request
 from edge.epochs import SealedStream
 from edge.errors import PeerError
-from edge.keys import open_evidence, verifier
-from edge.outbox import CORE, Outbox
+from edge.keys import verifier
+from edge.outbox import Outbox
+from edge.verdicts import Ear, read_stored
 from kiosk_app.teller import Teller
 from kiosk_app.till import Till
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from backend_sync.core.database import Connection
     from backend_sync.protocol import Uplink
+    from edge.gaps import Dropped
     from edge.journal import JournalReader
-    from edge.outbox import Dropped
     from kiosk_app.service import LedgerPart
     from kiosk_app.teller import Answer as Told
     from kiosk_app.till import Spend
@@ -99,11 +100,10 @@ class CarelessOutbox(Outbox):
         self, acknowledgement: bytes, verify: Callable[[bytes, bytes], None], topic: str
     ) -> int:
         """Deletes."""
-        record = open_evidence(acknowledgement, verify, topic, CORE)
-        epoch, seq, _ = self._read_stored(record)
+        stored = read_stored(acknowledgement, Ear(verify, topic, self.device))
         with self._store.transaction():
-            self._refuse_future(epoch, seq)
-            return self._delete(epoch, seq)
+            self._refuse_future(stored.epoch, stored.seq)
+            return self._delete(stored.epoch, stored.seq)
 
 
 class SilentStream(SealedStream):

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from edge.errors import DeviceFault, PeerError
 from edge.keys import sign_evidence
 from edge.outbox import (
+    AGED_PER_PUT_MAX,
+    DAY_US,
+    MIGRATIONS,
     PRIORITY_EVENT,
     PRIORITY_EVIDENCE,
     PRIORITY_RAW,
@@ -19,11 +22,16 @@ from edge.outbox import (
     Message,
     OutboxLimits,
 )
+from edge.sqlite import Migrations
+from edge.store import open_store
 from tests.unit.edge.desk import DEVICE, DOWN, UP, CoreSide, Desk, Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+HEAD = b"h" * 32
 
 
 @pytest.fixture
@@ -206,6 +214,24 @@ def test_a_start_is_never_dropped_and_evidence_says_when_there_is_no_room(desk: 
     box.store.close()
 
 
+def test_what_was_rolled_back_takes_no_room(desk: Desk) -> None:
+    box = desk.open(OutboxLimits(messages_max=3))
+    sealed(box, 1)
+
+    def failing() -> None:
+        with box.store.transaction():
+            box.stream.seal(b"lost", PRIORITY_RAW)
+            raise RuntimeError
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            failing()
+    box.outbox.settle(desk.stored(1, 0, box.head_at(1, 0)), desk.verify_core, DOWN)
+    box.stream.state({"type": "consent"})
+    assert box.outbox.counts()["dropped"] == 1
+    box.store.close()
+
+
 def test_losses_side_by_side_are_told_as_one_gap(desk: Desk) -> None:
     box = desk.open(OutboxLimits(messages_max=4))
     sealed(box, 50)
@@ -236,6 +262,90 @@ def test_an_acknowledgement_inside_a_gap_loses_nothing(desk: Desk) -> None:
     assert box.outbox.settle(ack, desk.verify_core, DOWN) == 0
     assert places(box) == before
     box.store.close()
+
+
+# ---------------------------------------------------------------- age
+OLD = OutboxLimits(age_us_max=DAY_US)
+
+
+def run(desk: Desk, us: int) -> None:
+    """The machine runs on; what its wall clock shows is of no account."""
+    desk.clock.monotonic_us += us
+
+
+def test_a_batch_that_has_waited_too_long_in_use_is_dropped_and_told(desk: Desk) -> None:
+    with desk.open(OLD) as box:
+        for priority in (PRIORITY_RAW, PRIORITY_TRIP, PRIORITY_EVENT):
+            box.stream.seal(b"batch", priority)
+        run(desk, DAY_US - 1)
+        sealed(box, 1)
+        assert box.outbox.counts()["dropped"] == 0
+        run(desk, 1)
+        sealed(box, 1)
+        counts = box.outbox.counts()
+        assert (counts["dropped"], counts["aged"]) == (3, 3)
+        core = CoreSide(desk)
+        box.send(core)
+        assert (core.streams[1].verdict, core.streams[2].seq) == ("verified", 2)
+
+
+def test_a_wall_clock_that_is_wrong_makes_nothing_old(desk: Desk) -> None:
+    with desk.open(OLD) as box:
+        sealed(box, 2)
+        for wall_us in (0, 10**18, -(10**15), 2**60):
+            desk.clock.wall_us = wall_us
+            sealed(box, 1)
+        assert box.outbox.counts()["dropped"] == 0
+
+
+def test_time_without_power_makes_nothing_old(desk: Desk) -> None:
+    with desk.open(OLD) as box:
+        sealed(box, 1)
+    desk.clock = type(desk.clock)(boot_id="11" * 8)
+    desk.clock.wall_us += 400 * DAY_US
+    with desk.open(OLD) as box:
+        sealed(box, 1)
+        assert box.outbox.counts()["dropped"] == 0
+
+
+def test_evidence_and_starts_do_not_age(desk: Desk) -> None:
+    with desk.open(OLD) as box:
+        box.stream.state({"type": "consent"})
+        run(desk, 9 * DAY_US)
+        sealed(box, 1)
+        assert places(box) == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]
+
+
+def test_so_much_ages_at_once_and_no_more(desk: Desk) -> None:
+    with desk.open(OLD) as box:
+        sealed(box, AGED_PER_PUT_MAX + 5)
+        run(desk, DAY_US)
+        sealed(box, 1)  # a new epoch: three messages are put, and the first two take all
+        assert box.outbox.counts()["aged"] == AGED_PER_PUT_MAX + 5
+        assert box.store.rows("SELECT first, last FROM outbox_gaps") == [
+            {"first": 1, "last": AGED_PER_PUT_MAX + 5}
+        ]
+
+
+def test_a_store_of_the_release_before_begins_to_age_when_it_is_opened(desk: Desk) -> None:
+    before = Migrations("outbox")
+    before._migrations = MIGRATIONS._migrations[:1]
+    with open_store(desk.path, [before]) as store:
+        store.execute("INSERT INTO outbox_epochs (epoch, head, closed) VALUES (1, ?, 1)", (HEAD,))
+        store.execute(
+            "INSERT INTO outbox_messages (epoch, seq, priority, message, head) "
+            "VALUES (1, 0, 4, X'84', ?), (1, 1, 0, X'83', ?)",
+            (HEAD, HEAD),
+        )
+        store.execute("INSERT INTO outbox_gaps VALUES (1, 2, 3, X'84')")
+        store.execute("INSERT INTO outbox_counts VALUES ('bytes', 2), ('messages', 2)")
+    desk.clock.monotonic_us = 50 * DAY_US
+    with desk.open(OLD) as box:
+        sealed(box, 1)
+        assert places(box) == [(1, 0), (1, 1), (1, 3), (2, 0), (2, 1)]
+        run(desk, DAY_US)
+        sealed(box, 1)
+        assert box.outbox.counts()["aged"] == 2
 
 
 PRIORITIES = st.lists(st.integers(PRIORITY_RAW, PRIORITY_EVIDENCE), min_size=1, max_size=25)
@@ -298,13 +408,14 @@ def test_counts_go_on_where_they_stood_at_the_next_start(desk: Desk) -> None:
     again.store.close()
 
 
-def test_a_message_put_in_a_transaction_that_fails_is_not_counted(box: Running) -> None:
+def test_a_message_put_in_a_transaction_that_fails_is_not_counted(desk: Desk, box: Running) -> None:
     sealed(box, 1)
     before = box.outbox.counts()
 
     def failing() -> None:
         with box.store.transaction():
-            box.outbox.put(Message(1, 2, b"x" * 99), PRIORITY_START, b"h" * 32)
+            now = desk.clock.now()
+            box.outbox.put(Message(1, 2, b"x" * 99), PRIORITY_START, b"h" * 32, now)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
