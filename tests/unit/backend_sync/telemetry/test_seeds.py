@@ -1,4 +1,4 @@
-"""Claims about seeds: given once, replaced on purpose; their keys are swept when nobody needs them."""
+"""Claims about seeds: given once, replaced on purpose, and their keys swept in time."""
 
 from __future__ import annotations
 
