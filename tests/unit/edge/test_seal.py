@@ -128,6 +128,7 @@ MISSHAPEN = {
     "an unprotected header": shaped(GOOD, {1: 3}),
     "an unprotected header that is a list": shaped(GOOD, []),
     "a protected header that is no bytes": shaped(7),
+    "a protected header in text": encode(["header", {}, b"c" * 20]),
     "a protected header that is a list": shaped([1, 2]),
     "a protected header that is nested": shaped({**GOOD, 6: [[1]]}),
     "a protected header that is damaged": encode([b"\xa1", {}, b"c"]),
@@ -175,6 +176,22 @@ def test_a_key_id_that_nobody_could_read_is_never_written() -> None:
         assert refusal.value.code == "seal-kid"
 
 
+def test_a_key_id_has_from_1_to_128_bytes_on_both_ends() -> None:
+    for kid in (b"k", b"k" * 128):
+        message = seal_encrypt0(AEADS[3], KEYS[3], kid, 1, b"", TOPIC)
+        assert read_encrypt0(message) == (3, kid, 1)
+        assert read_sign1(sign1(b"", mark, kid.decode(), TOPIC)) == (kid.decode(), b"")
+    for kid in (b"", b"k" * 129):
+        with pytest.raises(LocalError):
+            seal_encrypt0(AEADS[3], KEYS[3], kid, 1, b"", TOPIC)
+        for act, message in (
+            (read_encrypt0, shaped({**GOOD, 4: kid})),
+            (read_sign1, signed_shape({1: -7, 4: kid})),
+        ):
+            with pytest.raises(SealError):
+                act(message)
+
+
 NONCES = [
     ("000000000000000000000000", 1, "000000000000000000000001"),
     ("ffffffffffffffffffffffff", 1, "fffffffffffffffffffffffe"),
@@ -191,6 +208,10 @@ def test_the_nonce_is_the_base_xor_the_number(base_iv: str, seq: int, nonce: str
 @given(st.binary(min_size=12, max_size=13), st.integers(1, 2**64 - 1), st.integers(1, 2**64 - 1))
 def test_two_numbers_have_two_nonces(base_iv: bytes, one: int, other: int) -> None:
     assert (nonce_of(base_iv, one) == nonce_of(base_iv, other)) == (one == other)
+
+
+def test_zero_is_spelt_as_one_byte() -> None:
+    assert minimal_bytes(0) == b"\0"
 
 
 @given(st.integers(1, 2**70))
