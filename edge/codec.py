@@ -145,11 +145,11 @@ def encode(value: object) -> bytes:
     return bytes(out)
 
 
-def spell_octets(value: bytes) -> bytes:
-    """Returns `encode(value)` of bytes, for what is put together by hand where that is faster."""
+def octets_head(size: int) -> bytes:
+    """Returns what stands before so many bytes, for who puts large ones together without a copy."""
     out = bytearray()
-    _write_head(out, BYTES, len(value))
-    return bytes(out) + value
+    _write_head(out, BYTES, size)
+    return bytes(out)
 
 
 def _write(out: bytearray, value: object, depth: int) -> None:

@@ -18,7 +18,7 @@ file runs on MicroPython; ciphers and signatures come in as arguments.
 * What `read_*` returns is unverified; only `open_*` and `verify_*` may be believed.
 """
 
-from edge.codec import decode, encode, octets_of, text_of
+from edge.codec import decode, encode, octets_head, octets_of, text_of
 from edge.errors import LocalError, PeerError
 
 TYPE_CHECKING = False  # MicroPython has no typing; type checkers take this name as true
@@ -36,6 +36,9 @@ SIGNATURE_BYTES = 64
 KID_BYTES_MAX = 128
 SEQ_BYTES_MAX = 8
 ITEMS_MAX = 32
+# Arrays of three and four, and their first item: what an AEAD and a signature cover begins so.
+ENCRYPT0 = b"\x83" + encode("Encrypt0")
+SIGNATURE1 = b"\x84" + encode("Signature1")
 ENCRYPT0_ITEMS = 3
 SIGN1_ITEMS = 4
 
@@ -65,10 +68,12 @@ def seal_encrypt0(
     if not 0 < seq < 1 << (8 * SEQ_BYTES_MAX):
         raise LocalError("A message's number must be from 1 to 2**64 - 1.", "seal-seq")
     key, base_iv = keys
-    protected = encode({ALG: suite.alg, KID: kid, PARTIAL_IV: minimal_bytes(seq)})
+    alg, number = encode(suite.alg), minimal_bytes(seq)
+    header = _joined(b"\xa3\x01" + alg + b"\x04", kid) + _joined(b"\x06", number)
+    protected = _joined(b"", header)
     nonce = nonce_of(base_iv, seq)
-    ciphertext = suite.seal(key, nonce, plaintext, encode(["Encrypt0", protected, aad]))
-    return encode([protected, {}, ciphertext])
+    ciphertext = suite.seal(key, nonce, plaintext, _joined(ENCRYPT0 + protected, aad))
+    return _joined(b"\x83" + protected + b"\xa0", ciphertext)
 
 
 def read_encrypt0(message: bytes) -> "tuple[int, bytes, int]":
@@ -117,6 +122,11 @@ def _split_encrypt0(message: bytes) -> "tuple[bytes, bytes, dict[int, Any]]":
     return parts[0], parts[2], header
 
 
+def _joined(before: bytes, octets: bytes) -> bytes:
+    """Appends bytes as CBOR spells them: the shapes of COSE are fixed, so nothing is walked."""
+    return b"".join((before, octets_head(len(octets)), octets))
+
+
 def epoch_kid(device: str, epoch: int) -> bytes:
     """Returns the key id of an epoch: device, "/", number without leading zeros."""
     return octets_of(device) + b"/" + minimal_bytes(epoch)
@@ -129,7 +139,7 @@ def nonce_of(base_iv: bytes, seq: int) -> bytes:
 
 
 def minimal_bytes(number: int) -> bytes:
-    """Returns a positive integer big-endian without leading zeros."""
+    """Returns an integer, not below zero, big-endian without leading zeros."""
     size = 1
     while number >> (8 * size):
         size += 1
@@ -151,9 +161,9 @@ def sign1(payload: bytes, sign: "Callable[[bytes], bytes]", kid: str, aad: bytes
     """
     name = octets_of(kid)
     _require_kid(name)
-    protected = encode({ALG: ES256, KID: name})
-    signature = sign(encode(["Signature1", protected, aad, payload]))
-    return encode([protected, {}, payload, signature])
+    protected = _joined(b"", _joined(b"\xa2\x01\x26\x04", name))
+    signature = sign(_joined(_joined(SIGNATURE1 + protected, aad), payload))
+    return _joined(_joined(b"\x84" + protected + b"\xa0", payload), signature)
 
 
 def read_sign1(message: bytes) -> "tuple[str, bytes]":
