@@ -6,6 +6,7 @@ and the power are ours.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,9 @@ from backend_sync.core.downlink import read_pages
 from backend_sync.core.post import post_queued
 from backend_sync.core.registry import add_device
 from backend_sync.messages import Answer, journal_path, sign_answer, sign_pages
-from edge import journal, mirror
+from edge import mirror
 from edge.errors import PeerError
-from edge.journal import Journal
+from edge.journal import MIGRATIONS, Journal, Recovery
 from edge.keys import FileIdentity, verifier
 from edge.mirror import MirrorReader
 from edge.ports import Instant
@@ -159,9 +160,13 @@ class Kiosk:
         """What a file of the kiosk is encrypted with; `agent.toml` names the same vault."""
         return FileVault(self.folder / "vault.key", SystemRandomness()).key(name)
 
+    def open_journal(self) -> Store:
+        """Opens the journal as the kiosk does."""
+        return open_store(self.journal, [MIGRATIONS], self.key(JOURNAL_KEY))
+
     def write(self, count: int, receipt: Callable[[int], str] = str) -> None:
         """Appends entries as the kiosk does, and lets go of the file."""
-        with open_store(self.journal, [journal.MIGRATIONS], self.key(JOURNAL_KEY)) as store:
+        with self.open_journal() as store:
             book = Journal(store, DEVICE, self.clock, self.counter)
             for number in range(count):
                 with store.transaction():
@@ -170,7 +175,7 @@ class Kiosk:
 
     def chain(self) -> list[tuple[int, bytes]]:
         """Every entry's number and hash."""
-        with open_store(self.journal, [journal.MIGRATIONS], self.key(JOURNAL_KEY)) as store:
+        with self.open_journal() as store:
             rows = store.rows("SELECT seq, hash FROM journal ORDER BY seq")
             return [(row["seq"], bytes(row["hash"])) for row in rows]
 
@@ -216,3 +221,59 @@ def make_kiosk(core: Core, folder: Path, *, registered: bool = True) -> Kiosk:
     if registered:
         add_device(core.connection, DEVICE, "kiosk", identity.public_bytes, "", START_US)
     return Kiosk(folder, identity, core.signer.public_bytes)
+
+
+# ------------------------------------------------------------------ disks, and the core on them
+def copy_disk(kiosk: Kiosk, pattern: str = "journal.db*") -> Path:
+    """Keeps a copy of files."""
+    kept = kiosk.folder.parent / "kept"
+    kept.mkdir()
+    for path in kiosk.folder.glob(pattern):
+        shutil.copy(path, kept)
+    return kept
+
+
+def restore_disk(kiosk: Kiosk, kept: Path) -> None:
+    """Puts the copy back."""
+    for path in kept.iterdir():
+        shutil.copy(path, kiosk.folder)
+
+
+def recover(kiosk: Kiosk, saved: int, epoch: int = 2) -> None:
+    """What a technician's program does: a fresh file with the first entries, and a new epoch."""
+    with kiosk.open_journal() as store:
+        rows = store.rows("SELECT * FROM journal WHERE epoch > 1 OR seq <= ?", (saved,))
+    for leftover in kiosk.folder.glob("journal.db*"):
+        leftover.unlink()
+    with kiosk.open_journal() as store:
+        values = [(row["epoch"], row["seq"], row["entry"], row["hash"]) for row in rows]
+        store.execute_many("INSERT INTO journal VALUES (?, ?, ?, ?)", values)
+        recovery = Recovery(epoch, "journal-damaged")
+        Journal(store, DEVICE, kiosk.clock, kiosk.counter, recovery=recovery)
+
+
+def reasons(core: Core, kind: str) -> list[str]:
+    """Why exceptions of a kind were raised."""
+    rows = core.connection.execute(
+        "SELECT reason FROM exceptions WHERE kind = %s ORDER BY exception", [kind]
+    )
+    return [str(reason) for (reason,) in rows.fetchall()]
+
+
+def state(core: Core) -> tuple[str, str]:
+    """What the core thinks of the kiosk, and why."""
+    row = core.connection.execute("SELECT state, state_reason FROM devices").fetchone()
+    assert row is not None
+    return str(row[0]), str(row[1])
+
+
+def stored(core: Core) -> list[tuple[int, int]]:
+    """The last entry of each epoch that the core holds."""
+    rows = core.connection.execute("SELECT epoch, seq FROM journal_heads ORDER BY epoch")
+    return [(int(epoch), int(seq)) for epoch, seq in rows.fetchall()]
+
+
+def is_trusted(core: Core) -> None:
+    """The core has nothing against the kiosk's counter."""
+    assert state(core)[0] == "active"
+    assert reasons(core, "rollback") == []
