@@ -175,7 +175,7 @@ class RatchetKeys:
         """Forgets what was drawn last: it is about to seal."""
         self._drawn = None
 
-    def tell(self, drawn: Drawn, policy: Policy) -> dict[str, Any]:  # noqa: ARG002 - the port's shape
+    def tell(self, drawn: Drawn, policy: Policy) -> dict[str, Any]:  # noqa: ARG002 - the port
         """Returns no key at all: the backend steps its own copy of the chain."""
         return {"policy": policy.seq}
 

@@ -17,11 +17,13 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import epochs, outbox
+from edge import epochs, outbox, policies
 from edge.config import load_config
-from edge.errors import DeviceFault, LastmileError, LocalError
+from edge.errors import DeviceFault, LastmileError, LocalError, PeerError
 from edge.keys import FileIdentity, LocalSecret, verifier
 from edge.log import setup_logging
+from edge.policy import TYPE as POLICY
+from edge.policy import open_policy
 from edge.store import open_reader, open_store
 from hardware.drivers.can_bus import BusSettings, BusSource, PeriodicRequest
 from hardware.drivers.can_log import LogSource, Pace
@@ -51,6 +53,7 @@ from vehicle_gateway.status import read_status
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge.policy import Policy
     from edge.ports import Clock
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.profile import Profile
@@ -183,7 +186,7 @@ def _run(arguments: argparse.Namespace) -> None:
     decoder = Decoder(profile, [*config.source.dbc, *arguments.dbc])
     campaign = _campaign(arguments.config, config)
     data_dir = config.gateway.data_dir
-    migrations = [outbox.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
+    migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
     with open_store(data_dir / STORE, migrations) as store:
         sink = _sink(config, store, clock)
         vehicle = Vehicle(config.gateway.device, config.gateway.vehicle)
@@ -267,7 +270,7 @@ def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN
     )
     ports = epochs.StreamPorts(
         signer=identity,
-        backend_public=_public(config.core.hpke_public),
+        policy=_policy(config),
         clock=clock,
         randomness=SystemRandomness(),
         topic=Address(config.gateway.org, config.gateway.device).up,
@@ -287,22 +290,41 @@ def _publisher(config: GatewayConfig, sink: Sink) -> Publisher | None:
         config.gateway.identity,
     )
     address = Address(config.gateway.org, config.gateway.device)
-    answers = Answers(sink, verifier(_public(config.core.signing_public)), address.down)
+    verify = verifier(_public(config.core.signing_public))
+    listeners = {POLICY: lambda message: sink.stream.take_policy(message, verify)}
+    answers = Answers(sink, verify, address.down, listeners)
     randomness = SystemRandomness()
     return Publisher(place, address, sink, answers, SendPlan(randomness), randomness)
 
 
+def _policy(config: GatewayConfig) -> Policy:
+    verify = verifier(_public(config.core.signing_public))
+    path = config.core.policy
+    try:
+        return open_policy(_read(path), verify, config.gateway.device)
+    except PeerError as error:
+        raise LocalError(
+            f"{path} holds no policy for this box: {error} Install the bundle again.",
+            "gateway-policy",
+        ) from error
+
+
 def _public(path: Path) -> bytes:
     try:
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except OSError as error:
-        raise DeviceFault(
-            f"The core's key {path} cannot be read ({error.strerror}). Install the bundle again.",
-            "gateway-key",
-        ) from error
+        return bytes.fromhex(_read(path).decode("ascii").strip())
     except ValueError as error:
         raise LocalError(
             f"{path} holds no hexadecimal key. Install the bundle again.", "gateway-key"
+        ) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DeviceFault(
+            f"{path} of the core cannot be read ({error.strerror}). Install the bundle again.",
+            "gateway-key",
         ) from error
 
 

@@ -75,11 +75,11 @@ class CoreSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Attributes:
         signing_public: File with the core's public signing key, hexadecimal.
-        hpke_public: File with the core's public encryption key, hexadecimal.
+        policy: File with the core's signed policy for this box: ciphers, and the key to seal to.
     """
 
     signing_public: Path
-    hpke_public: Path
+    policy: Path
 
 
 class CampaignSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.codec import decode
 from edge.outbox import Outbox
+from edge.policies import read_standing
 from vehicle_gateway.driver import someone_is_signed_in
 
 if TYPE_CHECKING:
@@ -32,5 +33,13 @@ def read_status(store: Store, device: str, now_us: int) -> dict[str, Any]:
         "position": row["position"] if row else 0,
         **(decode(bytes(row["totals"])) if row else {}),
         **{name: counts[name] for name in ("waiting", "bytes", "settled", "dropped")},
+        **_policy(store, device),
         "driver": "signed in" if someone_is_signed_in(store, now_us) else "none",
     }
+
+
+def _policy(store: Store, device: str) -> dict[str, Any]:
+    """Returns number and cipher of the policy that the next epoch begins under."""
+    policy = read_standing(store, device)
+    suite = policy.choose() if policy else None
+    return {"policy": policy and policy.seq, "algorithm": suite and suite.name}

@@ -19,10 +19,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import epochs, outbox
+from edge import epochs, outbox, policies
 from edge.keys import FileIdentity, HpkeKeypair, LocalSecret
+from edge.policy import Policy
 from edge.ports import EXTENDED_ID
 from edge.store import open_store
+from edge.suites import A256GCM
 from hardware.drivers.broker import BrokerFiles, start_broker
 from hardware.drivers.can_log import LogSource
 from hardware.drivers.clock import SystemClock, SystemRandomness
@@ -73,7 +75,7 @@ def run_ours(log: Path, folder: Path) -> Outcome:
     """Seals the whole recording into a new outbox."""
     identity = FileIdentity.create(folder / "identity.pem", DEVICE)
     core = HpkeKeypair.create(folder / "core.pem")
-    migrations = [outbox.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
+    migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
     with open_store(folder / "outbox.db", migrations) as store:
         sink = _sink(store, identity, core)
         decoder = Decoder(load_profile())
@@ -100,7 +102,7 @@ def _sink(store: Store, identity: FileIdentity, core: HpkeKeypair) -> Sink:
     waiting = outbox.Outbox(store, DEVICE)
     ports = epochs.StreamPorts(
         signer=identity,
-        backend_public=core.public_bytes,
+        policy=Policy(DEVICE, 1, (A256GCM,), core.public_bytes),
         clock=clock,
         randomness=SystemRandomness(),
         topic=ADDRESS.up,

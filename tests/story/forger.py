@@ -20,7 +20,8 @@ from edge.catalogue import signal
 from edge.codec import deflate, encode
 from edge.columns import Group, encode_columns
 from edge.errors import DeviceFault
-from edge.keys import FileIdentity, ratchet, sign_evidence, wrap_chain_key
+from edge.keys import FileIdentity, ratchet, sign_evidence, verifier, wrap_chain_key
+from edge.policy import Policy, open_policy
 from edge.seal import epoch_kid, seal_encrypt0
 from edge.suites import A256GCM, AEADS
 from hardware.drivers.broker import LOOPBACK
@@ -47,7 +48,7 @@ class Epoch:
     """
 
     signer: FileIdentity
-    backend_public: bytes
+    policy: Policy
     number: int
     device: str = BOX
     topic: str = f"lastmile/v1/{ORG}/{BOX}/up"
@@ -63,7 +64,9 @@ class Epoch:
             "device": self.device,
             "epoch": self.number,
             "alg": A256GCM,
-            "wrap": wrap_chain_key(self.backend_public, self._seed, self.device, self.number),
+            "wrap": wrap_chain_key(self.policy.hpke, self._seed, self.device, self.number),
+            "hpke": self.policy.hpke_id,
+            "policy": self.policy.seq,
             "start_us": START_US,
             "boot": "00" * 8,
             "mono_us": 0,
@@ -110,8 +113,8 @@ class Forger:
     def __init__(self, town: Town) -> None:
         folder = town.box_dir
         self.signer = FileIdentity.load(folder / "keys" / "identity.pem")
-        public = (folder / "core" / "hpke.pub").read_text(encoding="ascii")
-        self.backend_public = bytes.fromhex(public)
+        core = verifier(bytes.fromhex((folder / "core" / "signing.pub").read_text()))
+        self.policy = open_policy((folder / "core" / "policy.cose").read_bytes(), core, BOX)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="forger")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(folder / "core" / "ca.pem")
@@ -127,7 +130,7 @@ class Forger:
 
     def epoch(self, number: int) -> Epoch:
         """Returns an epoch of the box itself."""
-        return Epoch(self.signer, self.backend_public, number)
+        return Epoch(self.signer, self.policy, number)
 
     def send(self, *messages: bytes, topic: str = f"lastmile/v1/{ORG}/{BOX}/up") -> None:
         """Publishes messages in this order and waits until the broker has them."""

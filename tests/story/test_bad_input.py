@@ -63,8 +63,8 @@ def test_bad_batches_are_refused_by_reason_and_honest_ones_go_on(
         start, batches = honest.start(), [honest.batch(seq) for seq in (1, 2, 3)]
         tampered = bytearray(honest.batch(4))
         tampered[-1] ^= 1
-        unheard = Epoch(stranger, forger.backend_public, 2)
-        other = Epoch(forger.signer, forger.backend_public, 1, device="box-0418")
+        unheard = Epoch(stranger, forger.policy, 2)
+        other = Epoch(forger.signer, forger.policy, 1, device="box-0418")
 
         forger.send(start, batches[2], batches[0], batches[1])  # out of order
         forger.send(batches[0], batches[1])  # again

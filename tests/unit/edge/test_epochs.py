@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,20 +14,19 @@ from hypothesis import strategies as st
 
 from edge import epochs
 from edge.codec import decode
-from edge.epochs import EPOCH_US_MAX
+from edge.epochs import EPOCH_MESSAGES_MAX, EPOCH_US_MAX
 from edge.errors import DeviceFault, LocalError, PeerError
-from edge.keys import hpke_open, ratchet, unwrap_chain_key
+from edge.keys import HpkeKeypair, hpke_open, ratchet, unwrap_chain_key
 from edge.outbox import PRIORITY_RAW, OutboxLimits
 from edge.purposes import PRIVATE_INFO
-from edge.seal import nonce_of, open_encrypt0, read_encrypt0, read_sign1, seal_encrypt0
+from edge.seal import open_encrypt0, read_encrypt0, read_sign1
 from edge.suites import AEADS
 from tests.unit.edge.desk import DEVICE, DOWN, UP, CoreSide, Desk, Running
+from tests.unit.edge.play import Play, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from edge.suites import Aead
 
 
 @pytest.fixture
@@ -76,12 +76,16 @@ def test_the_first_seal_begins_an_epoch_whose_start_is_durable_with_it(box: Runn
     assert types(box) == [(1, 0, "epoch-start")]
 
 
-@pytest.mark.parametrize("alg", [3, 30])
+@pytest.mark.parametrize("alg", AEADS)
 def test_the_core_opens_what_was_sealed(alg: int, desk: Desk) -> None:
-    with desk.open(alg=alg) as box:
+    desk.policy = desk.issue(1, alg)
+    core = CoreSide(desk)
+    with desk.open() as box:
         for number in range(3):
             box.stream.seal(b"batch %d" % number, PRIORITY_RAW)
         start, *batches = (message.payload for message in box.outbox.due(9))
+        box.send(core)
+    assert dict(core.verdicts) == {"new": 4}
     record = decode(read_sign1(start)[1])
     assert record["alg"] == alg
     chain_key = unwrap_chain_key(desk.hpke, record["wrap"], DEVICE, 1)
@@ -91,9 +95,24 @@ def test_the_core_opens_what_was_sealed(alg: int, desk: Desk) -> None:
     assert [read_encrypt0(batch)[2] for batch in batches] == [1, 2, 3]
 
 
-def test_an_algorithm_outside_the_table_is_refused(desk: Desk) -> None:
-    with desk.open() as box, pytest.raises(PeerError):
-        epochs.SealedStream(box.store, box.outbox, box.stream._ports, 99)
+def test_a_start_names_the_policy_and_the_key_that_it_wraps_to(desk: Desk, box: Running) -> None:
+    box.stream.begin()
+    ((_, _, record),) = records(box)
+    assert (record["policy"], record["hpke"]) == (1, desk.policy.hpke_id)
+
+
+def test_a_policy_of_another_device_is_refused(desk: Desk, box: Running) -> None:
+    ports = replace(box.stream._ports, policy=replace(desk.policy, device="box-2"))
+    with pytest.raises(LocalError) as refusal:
+        epochs.SealedStream(box.store, box.outbox, ports)
+    assert refusal.value.code == "policy-device"
+
+
+def test_a_policy_without_a_cipher_of_this_machine_is_refused(desk: Desk, box: Running) -> None:
+    ports = replace(box.stream._ports, policy=replace(desk.policy, algs=(99,)))
+    with pytest.raises(PeerError) as refusal:
+        epochs.SealedStream(box.store, box.outbox, ports)
+    assert refusal.value.code == "policy-algorithm"
 
 
 def test_an_epoch_lasts_an_hour_of_use(desk: Desk, box: Running) -> None:
@@ -111,6 +130,43 @@ def test_a_wall_clock_that_jumps_ends_no_epoch(desk: Desk, box: Running) -> None
     assert box.stream.seal(b"batch", PRIORITY_RAW) == 2
     desk.clock.wall_us = 10 * EPOCH_US_MAX
     assert box.stream.seal(b"batch", PRIORITY_RAW) == 3
+
+
+@pytest.mark.parametrize("monotonic_us", [-1, EPOCH_US_MAX])
+def test_a_machine_that_was_put_back_to_before_begins_an_epoch(
+    monotonic_us: int, desk: Desk, box: Running
+) -> None:
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    desk.clock.monotonic_us = monotonic_us
+    assert box.stream.seal(b"batch", PRIORITY_RAW) == 1
+    assert box.stream.epoch == 2
+
+
+def test_another_boot_begins_an_epoch(desk: Desk, box: Running) -> None:
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    desk.clock.boot_id = "01" * 8
+    assert box.stream.seal(b"batch", PRIORITY_RAW) == 1
+    assert box.stream.epoch == 2
+
+
+def test_an_epoch_ends_before_its_key_has_sealed_as_much_as_it_may(box: Running) -> None:
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    box.store.execute("UPDATE outbox_epochs SET count = ?", (EPOCH_MESSAGES_MAX - 1,))
+    assert box.stream.seal(b"batch", PRIORITY_RAW) == EPOCH_MESSAGES_MAX == 1 << 20
+    assert box.stream.seal(b"batch", PRIORITY_RAW) == 1
+    assert (1, EPOCH_MESSAGES_MAX + 1, "epoch-close") in types(box)
+
+
+def test_there_is_no_epoch_beyond_63_bits(box: Running) -> None:
+    last = (1 << 63) - 2
+    box.store.execute(
+        "INSERT INTO outbox_epochs (epoch, head, closed) VALUES (?, ?, 1)", (last - 1, bytes(32))
+    )
+    assert box.stream.begin() == last
+    with pytest.raises(LocalError) as refusal:
+        box.stream.begin()
+    assert refusal.value.code == "epoch"
+    assert box.stream.epoch == 0
 
 
 def test_a_start_closes_the_epoch_that_a_power_cut_left_open(desk: Desk) -> None:
@@ -185,7 +241,8 @@ def test_an_outbox_without_room_for_evidence_keeps_no_epoch_half_begun(desk: Des
 
 
 def test_a_batch_that_its_cipher_cannot_take_leaves_the_stream_usable(desk: Desk) -> None:
-    with desk.open(alg=30) as box:
+    desk.policy = desk.issue(1, 30)
+    with desk.open() as box:
         box.stream.seal(b"batch", PRIORITY_RAW)
         with pytest.raises(LocalError):
             box.stream.seal(bytes(70_000), PRIORITY_RAW)
@@ -193,6 +250,55 @@ def test_a_batch_that_its_cipher_cannot_take_leaves_the_stream_usable(desk: Desk
         core = CoreSide(desk)
         box.send(core)
         assert not core.verdicts.keys() - {"new"}
+
+
+# ---------------------------------------------------------------- policies
+def test_a_new_policy_begins_an_epoch_with_its_cipher_and_its_key(
+    desk: Desk, box: Running, tmp_path: Path
+) -> None:
+    rotated = HpkeKeypair.create(tmp_path / "rotated.pem")
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    policy = desk.issue(2, 24, 3, hpke=rotated)
+    assert box.stream.take_policy(desk.issued[2][1], desk.verify_core)
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    box.stream.state_privately("consent", {"subject": "driver-1"})
+    _, _, start = records(box)[2]
+    assert (start["epoch"], start["policy"], start["alg"]) == (2, 2, 24)
+    assert start["hpke"] == policy.hpke_id
+    assert decode(hpke_open(rotated, records(box)[-1][2]["sealed"], PRIVATE_INFO))
+    core = CoreSide(desk, rotated)
+    box.send(core)
+    assert dict(core.verdicts) == {"new": 6}
+    assert core.streams[1].verdict == "verified"
+
+
+def test_a_policy_that_stands_already_begins_nothing(desk: Desk, box: Running) -> None:
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    assert not box.stream.take_policy(desk.issued[1][1], desk.verify_core)
+    assert box.stream.seal(b"batch", PRIORITY_RAW) == 2
+
+
+def test_a_policy_that_is_refused_leaves_the_epoch_as_it_is(desk: Desk, box: Running) -> None:
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    with pytest.raises(PeerError):
+        box.stream.take_policy(desk.issued[1][1][:-1] + b"\0", desk.verify_core)
+    assert box.stream.seal(b"batch", PRIORITY_RAW) == 2
+
+
+def test_a_policy_taken_in_a_transaction_that_fails_is_not_taken(desk: Desk, box: Running) -> None:
+    desk.issue(2, 30)
+
+    def failing() -> None:
+        with box.store.transaction():
+            assert box.stream.take_policy(desk.issued[2][1], desk.verify_core)
+            box.stream.seal(b"lost", PRIORITY_RAW)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        failing()
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    assert records(box)[-1][2]["policy"] == 1
+    assert box.stream.take_policy(desk.issued[2][1], desk.verify_core)
 
 
 # ---------------------------------------------------------------- rolled back
@@ -215,113 +321,29 @@ def test_an_epoch_that_was_rolled_back_as_a_whole_begins_with_other_keys(
     assert dict(core.verdicts) == {"new": 2}
 
 
-class Recorder:
-    """Notes every (key, nonce) that was ever used, kept or not."""
-
-    def __init__(self) -> None:
-        self.used: list[tuple[bytes, bytes]] = []
-        self.keys: set[bytes] = set()
-
-    def __call__(
-        self,
-        suite: Aead,
-        keys: tuple[bytes, bytes],
-        kid: bytes,
-        seq: int,
-        plaintext: bytes,
-        aad: bytes,
-    ) -> bytes:
-        self.used.append((keys[0], nonce_of(keys[1], seq)))
-        self.keys |= {*keys}
-        return seal_encrypt0(suite, keys, kid, seq, plaintext, aad)
-
-
 ACTIONS = st.lists(
     st.sampled_from(
         ["seal", "seal", "state", "lose", "lose many", "lose begin", "catch", "close", "begin",
-         "hour", "restart", "settle"]
+         "hour", "restart", "settle", "policy"]
     ),
     max_size=25,
 )  # fmt: skip
 
 
-class Play:
-    """Acts as the program of a device would, and as the world would to it."""
-
-    def __init__(self, desk: Desk, limits: OutboxLimits | None = None) -> None:
-        self.desk = desk
-        self.limits = limits
-        self.box = desk.open(limits)
-        self.core = CoreSide(desk)
-        self.number = 0
-
-    def close(self) -> None:
-        self.box.store.close()
-
-    def seal(self) -> None:
-        self.number += 1
-        self.box.stream.seal(b"batch %d" % self.number, self.number % 3)
-
-    def act(self, action: str) -> None:
-        if action == "seal":
-            self.seal()
-        elif action == "state":
-            self.box.stream.state({"type": "consent"})
-        elif action in {"close", "begin"}:
-            getattr(self.box.stream, action)()
-        elif action == "hour":
-            self.desk.clock.advance(EPOCH_US_MAX)
-        elif action == "restart":
-            self.box.store.close()
-            self.box = self.desk.open(self.limits)
-        elif action == "settle":
-            self.settle()
-        else:
-            self.lose(action)
-
-    def act_or_make_room(self, action: str) -> None:
-        if self.limits is None:
-            self.act(action)
-            return
-        try:
-            self.act(action)
-        except DeviceFault:  # the outbox may hold only what is never dropped
-            self.settle()
-
-    def settle(self) -> None:
-        self.box.send(self.core)
-        for epoch in list(self.core.streams):
-            self.box.outbox.settle(self.core.stored(epoch), self.desk.verify_core, DOWN)
-
-    def lose(self, action: str) -> None:
-        with pytest.raises(RuntimeError):
-            self.failing(action)
-
-    def failing(self, action: str) -> None:
-        with self.box.store.transaction():
-            if action == "lose begin":
-                self.box.stream.begin()
-            if action == "catch":
-                with pytest.raises(RuntimeError):
-                    self.failing("lose many")
-                self.seal()
-            self.seal()
-            if action == "lose many":
-                self.seal()
-                self.box.stream.state({"type": "consent"})
-            raise RuntimeError
-
-
-@given(ACTIONS, st.none() | st.integers(6, 10))
-@settings(max_examples=50, deadline=None)
+@given(ACTIONS, st.none() | st.integers(6, 10), st.booleans())
+@settings(max_examples=60, deadline=None)
 def test_no_nonce_is_used_twice_and_the_core_takes_everything_whatever_is_rolled_back(
-    tmp_path_factory: pytest.TempPathFactory, actions: list[str], messages_max: int | None
+    tmp_path_factory: pytest.TempPathFactory,
+    actions: list[str],
+    messages_max: int | None,
+    has_seed: bool,
 ) -> None:
     recorder = Recorder()
     limits = OutboxLimits(messages_max=messages_max) if messages_max else None
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setattr(epochs, "seal_encrypt0", recorder)
-        play = stack.enter_context(closing(Play(Desk(tmp_path_factory.mktemp("desk")), limits)))
+        recorder.install(patch)
+        desk = Desk(tmp_path_factory.mktemp("desk"))
+        play = stack.enter_context(closing(Play(desk, limits, has_seed=has_seed)))
         for action in actions:
             play.act_or_make_room(action)
         play.settle()
@@ -343,7 +365,7 @@ def test_nothing_on_the_disk_opens_or_tells_what_was_sealed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder()
-    monkeypatch.setattr(epochs, "seal_encrypt0", recorder)
+    recorder.install(monkeypatch)
     drawn: list[bytes] = []
     throw = desk.dice.token
 

@@ -26,5 +26,5 @@ def core(tmp_path: Path) -> Core:
 @pytest.fixture
 def box(core: Core, tmp_path: Path) -> Iterator[Box]:
     """A box that is not open yet."""
-    with Box(tmp_path, core.hpke.public_bytes) as box:
+    with Box(tmp_path, core.policy) as box:
         yield box

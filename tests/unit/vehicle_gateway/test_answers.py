@@ -79,7 +79,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
     core = Core(
         HpkeKeypair.create(folder / "hpke.pem"), FileIdentity.create(folder / "core.pem", "core")
     )
-    with Box(folder, core.hpke.public_bytes) as box:
+    with Box(folder, core.policy) as box:
         box.open()
         yield Answers(box.sink, core.verify, ADDRESS.down)
 

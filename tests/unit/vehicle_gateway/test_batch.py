@@ -100,7 +100,7 @@ def test_how_frames_arrive_changes_nothing(chunk: int) -> None:
 def test_a_power_cut_after_every_commit_changes_nothing(
     box: Box, core: Core, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    other = Box(tmp_path_factory.mktemp("whole"), core.hpke.public_bytes)
+    other = Box(tmp_path_factory.mktemp("whole"), core.policy)
     with other:
         expected = drive(other)
         wanted = facts(core, other)

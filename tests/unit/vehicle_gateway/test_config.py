@@ -23,7 +23,7 @@ identity = "keys/identity.pem"
 
 [core]
 signing_public = "core/signing.pub"
-hpke_public = "core/hpke.pub"
+policy = "core/policy.cose"
 """
 BROKER = """
 [broker]

@@ -173,11 +173,11 @@ def provision(folder: Path, core: Core, broker: RunningBroker | None = None) -> 
     if not identity.exists():
         FileIdentity.create(identity, DEVICE)
     (folder / "signing.pub").write_text(core.signer.public_bytes.hex())
-    (folder / "hpke.pub").write_text(core.hpke.public_bytes.hex() + "\n")
+    (folder / "policy.cose").write_bytes(core.issue(1, 3, 30))
     text = (
         f'[gateway]\ndevice = "{DEVICE}"\norg = "org"\nvehicle = "bus-1"\ndata_dir = "data"\n'
         'identity = "keys/identity.pem"\n'
-        '[core]\nsigning_public = "signing.pub"\nhpke_public = "hpke.pub"\n'
+        '[core]\nsigning_public = "signing.pub"\npolicy = "policy.cose"\n'
     )
     if broker is not None:
         text += (
@@ -287,6 +287,7 @@ def test_the_verbs_work_together(config: Path, capsys: pytest.CaptureFixture[str
     status = json.loads(out)
     assert (code, status["driver"], status["statements"]) == (0, "signed in", 0)
     assert status["waiting"] > 0
+    assert (status["policy"], status["algorithm"]) == (1, "A256GCM")
     run_main(capsys, "consent", "withdraw", *words)
     _, out, _ = run_main(capsys, "status", "--config", str(config))
     assert "statements      1" in out
@@ -339,6 +340,45 @@ def test_an_identity_of_another_box_is_refused(
     assert "identity is that of box-1" in err
 
 
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (None, 1, "policy.cose of the core cannot be read"),
+        (b"", 2, "policy.cose holds no policy for this box"),
+        (b"\x84", 2, "Install the bundle again"),
+    ],
+)
+def test_a_box_without_its_policy_does_not_run(
+    content: bytes | None, code: int, said: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config.with_name("policy.cose")
+    path.unlink() if content is None else path.write_bytes(content)
+    found, _, err = run_main(capsys, "run", "--config", str(config), "--sim", "5")
+    assert found == code
+    assert said in err
+
+
+def test_a_policy_of_another_core_does_not_run(
+    config: Path, core: Core, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thief = Core(core.hpke, FileIdentity.create(config.with_name("thief.pem"), "core"))
+    config.with_name("policy.cose").write_bytes(thief.issue(1, 3))
+    code, _, err = run_main(capsys, "run", "--config", str(config), "--sim", "5")
+    assert code == 2
+    assert "signature does not hold" in err
+
+
+def test_a_newer_policy_of_the_file_is_kept_though_the_old_file_comes_back(
+    config: Path, core: Core, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seq, alg, expected in ((2, 30, 2), (1, 3, 2)):
+        config.with_name("policy.cose").write_bytes(core.issue(seq, alg))
+        run_main(capsys, "run", "--config", str(config), "--sim", "15")
+        _, out, _ = run_main(capsys, "status", "--config", str(config), "--json")
+        status = json.loads(out)
+        assert (status["policy"], status["algorithm"]) == (expected, "AES-CCM-16-128-128")
+
+
 def test_status_before_the_first_run_says_what_to_do(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -349,11 +389,16 @@ def test_status_before_the_first_run_says_what_to_do(
 
 # ------------------------------------------------------------------ a real broker
 @contextmanager
-def answering(core: Core, broker: RunningBroker, pki: Pki) -> Iterator[dict[int, bytes]]:
-    """A core that stores what arrives and signs for it, twice; yields what it has by number."""
+def answering(
+    core: Core, broker: RunningBroker, pki: Pki
+) -> Iterator[dict[tuple[int, int], bytes]]:
+    """A core that stores what arrives and signs for it, twice, and issues another policy.
+
+    Yields what it has by (epoch, number).
+    """
     from backend_sync.telemetry.claim import read_claim
 
-    stored: dict[int, bytes] = {}
+    stored: dict[tuple[int, int], bytes] = {}
     done = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -363,10 +408,11 @@ def answering(core: Core, broker: RunningBroker, pki: Pki) -> Iterator[dict[int,
             except TimeoutError:
                 continue
             claim = read_claim("org", topic, message)
-            if claim.epoch == 1 and claim.seq is not None:
-                stored.setdefault(claim.seq, message)
+            if claim.seq is not None:
+                stored.setdefault((claim.epoch, claim.seq), message)
+                peer.publish(ADDRESS.down, core.issue(2, 30))
                 for _ in range(2):
-                    peer.publish(ADDRESS.down, _acknowledge(core, stored))
+                    peer.publish(ADDRESS.down, _acknowledge(core, stored, claim.epoch))
 
     with Peer((broker.host, broker.port), pki.ca, pki.issue("core"), "core") as peer:
         assert peer.subscribe(ADDRESS.up)
@@ -379,16 +425,16 @@ def answering(core: Core, broker: RunningBroker, pki: Pki) -> Iterator[dict[int,
             thread.join()
 
 
-def _acknowledge(core: Core, stored: Mapping[int, bytes]) -> bytes:
+def _acknowledge(core: Core, stored: Mapping[tuple[int, int], bytes], epoch: int) -> bytes:
     import hashlib
 
     from edge.outbox import Message
 
     head, last = b"", -1
-    while last + 1 in stored:
+    while (epoch, last + 1) in stored:
         last += 1
-        head = hashlib.sha256(head + stored[last]).digest()
-    return core.stored(Message(1, last, b""), head) if last >= 0 else b"\x84not yet"
+        head = hashlib.sha256(head + stored[epoch, last]).digest()
+    return core.stored(Message(epoch, last, b""), head) if last >= 0 else b"\x84not yet"
 
 
 @pytest.mark.parametrize("kind", ["auto", "amqtt"])
@@ -412,3 +458,5 @@ def test_everything_is_settled_over_a_broker(
     assert code == 0
     assert summary["waiting"] == 0
     assert summary["settled"] == len(stored) > 12
+    _, out, _ = run_main(capsys, "status", "--config", str(config), "--json")
+    assert (json.loads(out)["policy"], json.loads(out)["algorithm"]) == (2, "AES-CCM-16-128-128")

@@ -13,7 +13,7 @@ from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
-from edge import epochs, outbox
+from edge import epochs, outbox, policies
 from edge.catalogue import signal
 from edge.codec import decode, inflate
 from edge.columns import Group
@@ -27,6 +27,7 @@ from edge.keys import (
     unwrap_chain_key,
     verifier,
 )
+from edge.policy import Policy, sign_policy
 from edge.ports import FrameChunk, Instant
 from edge.purposes import PRIVATE_INFO
 from edge.seal import open_encrypt0, read_encrypt0, read_sign1
@@ -124,7 +125,7 @@ class Box:
     """The gateway's side: one folder, reopened after every 'power cut'."""
 
     folder: Path
-    core_public: bytes
+    policy: Policy
     clock: StillClock = field(default_factory=StillClock)
     randomness: CountingRandomness = field(default_factory=CountingRandomness)
     limits: OutboxLimits | None = None
@@ -142,11 +143,11 @@ class Box:
     def open(self) -> Batcher:
         """Starts the box: everything in memory is new, the disk is what it was."""
         self.cut_power()
-        migrations = [outbox.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
+        migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
         self.store = open_store(self.path, migrations)
         waiting = outbox.Outbox(self.store, DEVICE, self.limits)
         ports = epochs.StreamPorts(
-            self.identity, self.core_public, self.clock, self.randomness, ADDRESS.up
+            self.identity, self.policy, self.clock, self.randomness, ADDRESS.up
         )
         stream = epochs.SealedStream(self.store, waiting, ports)
         self.sink = Sink(
@@ -181,6 +182,15 @@ class Core:
 
     hpke: HpkeKeypair
     signer: FileIdentity
+
+    @property
+    def policy(self) -> Policy:
+        """The first policy of the box."""
+        return Policy(DEVICE, 1, (3, 30), self.hpke.public_bytes)
+
+    def issue(self, seq: int, *algs: int) -> bytes:
+        """A signed policy."""
+        return sign_policy(self.signer, Policy(DEVICE, seq, algs, self.hpke.public_bytes))
 
     @property
     def verify(self) -> Callable[[bytes, bytes], None]:
