@@ -10,6 +10,8 @@ on a connection of its own, so that Parquet never delays an acknowledgement.
 
 * An arrival is confirmed to the broker after the commit, whatever the verdict: a refused message
   would come again for ever. What a device deletes rests on the signed acknowledgement alone.
+* A message that can never be taken is told to its device too, by digest, so many a minute; its
+  box sets it aside and goes on (`refusal`).
 * When the database is away arrivals wait in hand and are stored when it is back; the broker holds
   the rest, because nothing more is confirmed.
 """
@@ -31,6 +33,7 @@ from backend_sync.telemetry import lake
 from backend_sync.telemetry.claim import down_topic
 from backend_sync.telemetry.ingest import Ingest
 from backend_sync.telemetry.keyring import KeyRing
+from backend_sync.telemetry.refusal import RefusalLimit, refusal_record
 from backend_sync.telemetry.seeds import sweep_keys
 from backend_sync.telemetry.store import BATCH_MESSAGES_MAX, Stored, Taken, take_in
 from edge.errors import DeviceFault
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from backend_sync.telemetry.refusal import Refusal
     from edge.keys import HpkeKeypair, LocalSecret
     from edge.ports import Clock, Randomness, Signer
 
@@ -129,6 +133,7 @@ class Consumer:
         self._settings = settings
         self._ingest = Ingest(KeyRing(settings.hpke, settings.secret), settings.device_key)
         self._arrivals: queue.Queue[mqtt.MQTTMessage] = queue.Queue(QUEUE_MAX)
+        self._refusals = RefusalLimit()
         self._database = Backoff(DATABASE, settings.randomness)
         self._reconnects = Backoff(RECONNECT, settings.randomness)  # of paho's thread alone
         self._client = self._make_client()
@@ -171,6 +176,8 @@ class Consumer:
                 self._acknowledge(each)
             for device, policy in taken.policies:
                 self._client.publish(down_topic(self._settings.org, device), policy, QOS)
+            for refusal in taken.refusals:
+                self._refuse(refusal)
 
     def _collect(self) -> list[mqtt.MQTTMessage]:
         """Waits a moment for the first arrival and takes those along that are there."""
@@ -202,6 +209,12 @@ class Consumer:
         topic = down_topic(self._settings.org, stored.device)
         message = sign_evidence(self._settings.signer, acknowledgement(stored), topic)
         self._client.publish(topic, message, QOS)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self._refusals.allows(refusal.device, self._settings.clock.now().monotonic_us):
+            topic = down_topic(self._settings.org, refusal.device)
+            message = sign_evidence(self._settings.signer, refusal_record(refusal), topic)
+            self._client.publish(topic, message, QOS)
 
     def _make_client(self) -> mqtt.Client:
         settings = self._settings

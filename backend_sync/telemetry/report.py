@@ -4,20 +4,25 @@ Place in the flow: store and lake → **report** → the people who watch, and t
 
 * Figures are derived from what is stored, not kept beside it: they cannot drift away.
 * `lost` counts numbers that the device signed away in a gap record and that never arrived;
+  `lost_by` is what the devices themselves say of these, by priority;
   `double` counts batches that the lake holds more than once, and must be 0.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from backend_sync.telemetry.batch import TABLES
+from backend_sync.telemetry.claim import SEQ_MAX
+from edge.codec import decode
+from edge.gaps import PRIORITY_NAMES
+from edge.seal import read_sign1
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import psycopg
@@ -27,6 +32,12 @@ CONSENT_FIELDS = (
     *("given_us", "expires_us", "withdrawn"),
 )
 
+# A device widens its gaps as it loses more; the narrower ones that it sent before say the same.
+WIDEST_GAPS = """
+    SELECT g.message FROM telemetry_gaps g WHERE NOT EXISTS (
+        SELECT 1 FROM telemetry_gaps w WHERE (w.device, w.epoch) = (g.device, g.epoch)
+        AND w.first <= g.first AND w.last >= g.last AND (w.first, w.last) <> (g.first, g.last))"""
+
 
 def totals(connection: psycopg.Connection[Any]) -> Mapping[str, Any]:
     """Sums telemetry up for a report.
@@ -34,8 +45,9 @@ def totals(connection: psycopg.Connection[Any]) -> Mapping[str, Any]:
     Returns:
         `messages`, `batches`, `frames`, `samples`, `events` (what the lake holds), `duplicates`,
         `rejected` (count by reason), `quarantined`, `lost` (numbers below the covered prefix of
-        which no message is stored), `waiting` (stored beyond the prefix), `unflushed`, `epochs`,
-        `epochs_verified`, `epochs_mismatched`.
+        which no message is stored), `lost_by` (what the gap records say, by name of priority),
+        `waiting` (stored beyond the prefix), `unflushed`, `epochs`, `epochs_verified`,
+        `epochs_mismatched`.
     """
     with connection.transaction():
         sums = connection.execute(
@@ -54,6 +66,7 @@ def totals(connection: psycopg.Connection[Any]) -> Mapping[str, Any]:
             "  WHERE m.device = s.device AND m.epoch = s.epoch AND m.seq BETWEEN 1 AND s.seq)"
             " ), 0)::bigint FROM telemetry_streams s"
         ).fetchone()
+        gaps = connection.execute(WIDEST_GAPS).fetchall()
         counts = connection.execute(
             "SELECT outcome, reason, sum(count)::bigint FROM telemetry_counts GROUP BY 1, 2"
         ).fetchall()
@@ -65,9 +78,21 @@ def totals(connection: psycopg.Connection[Any]) -> Mapping[str, Any]:
     return {
         **dict(zip(names, sums or (), strict=True)),
         **dict(zip(ends, streams or (), strict=True)),
+        "lost_by": _sum_lost(message for (message,) in gaps),
         "duplicates": sum(number for outcome, _, number in counts if outcome == "duplicate"),
         "rejected": {reason: n for outcome, reason, n in counts if outcome == "refused"},
     }
+
+
+def _sum_lost(gaps: Iterable[bytes]) -> dict[str, int]:
+    """Adds up what signed gaps say is lost; a name or count that is none is passed over."""
+    sums: Counter[str] = Counter()
+    for message in gaps:
+        lost = decode(read_sign1(message)[1]).get("lost")
+        for name, count in lost.items() if isinstance(lost, dict) else ():
+            if name in PRIORITY_NAMES and isinstance(count, int) and 0 <= count <= SEQ_MAX:
+                sums[name] += count
+    return dict(sums)
 
 
 def count_lake(lake: Path) -> dict[str, int]:

@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 from backend_sync.telemetry.claim import Claim, Refused, read_claim
 from backend_sync.telemetry.devices import load_standings, lock_devices, save_standings
 from backend_sync.telemetry.ingest import DUPLICATE, Ingest, Verdict
+from backend_sync.telemetry.refusal import Refusal, refusal_of
 from backend_sync.telemetry.stream import NOTHING, Close, Gap, Stream, digest_of
 from edge.errors import LocalError
 
@@ -61,10 +62,12 @@ class Taken:
     Attributes:
         stored: What to acknowledge, one per epoch that was touched and has begun.
         policies: (device, signed policy) for each that named another policy than its newest.
+        refusals: Messages that can never be taken.
     """
 
     stored: list[Stored]
     policies: list[tuple[str, bytes]]
+    refusals: list[Refusal]
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class _Work:
     fresh: list[Claim] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     touched: set[StreamKey] = field(default_factory=set)
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 def take_in(
@@ -118,7 +122,8 @@ def _taken(work: _Work) -> Taken:
         if (stream := work.streams[key]).seq > NOTHING
     ]
     behind = [(device, standing.due) for device, standing in sorted(work.standings.items())]
-    return Taken(stored, [(device, policy) for device, policy in behind if policy is not None])
+    policies = [(device, policy) for device, policy in behind if policy is not None]
+    return Taken(stored, policies, work.refusals)
 
 
 def require_idle(connection: psycopg.Connection[Any]) -> None:
@@ -145,7 +150,7 @@ def _claims(
 
 
 def _admit(ingest: Ingest, work: _Work, claim: Claim) -> None:
-    """Admits a claim, and after an epoch start all that waited for it."""
+    """Admits a claim, and after an epoch start all that waited for it; in vain, if refused."""
     key = (claim.device, claim.epoch)
     stream, standing = work.streams[key], work.standings[claim.device]
     verdict = ingest.admit(stream, claim, standing)
@@ -153,6 +158,8 @@ def _admit(ingest: Ingest, work: _Work, claim: Claim) -> None:
     if claim.kind == "epoch-start" and verdict.outcome == "new":
         for waiting in ingest.release(*key):
             _note(work, waiting, ingest.admit(stream, waiting, standing))
+    elif claim.kind == "epoch-start" and stream.start is None:
+        ingest.release(*key)
 
 
 def _note(work: _Work, claim: Claim, verdict: Verdict) -> None:
@@ -161,6 +168,8 @@ def _note(work: _Work, claim: Claim, verdict: Verdict) -> None:
         if claim.kind == "consent" and _consent_row(claim) is None:
             work.counts[claim.device, "quarantined", "malformed"] += 1
     elif verdict.outcome != "held":
+        refusal = refusal_of(work.streams[claim.device, claim.epoch], claim, verdict)
+        work.refusals += [refusal] if refusal else []
         known = verdict.reason != "unknown-device"
         work.counts[claim.device if known else "", verdict.outcome, verdict.reason] += 1
     if claim.epoch and (verdict.outcome == "new" or verdict == DUPLICATE):

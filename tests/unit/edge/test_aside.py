@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -172,3 +173,93 @@ def test_losses_beside_poison_become_one_gap(desk: Desk) -> None:
         core = CoreSide(desk)
         box.send(core)
         assert core.streams[1].seq == 5
+
+
+# ---------------------------------------------------------------- with the core's own rules
+def obey(desk: Desk, box: Running, core: CoreSide) -> int:
+    """Lets the box hear what the core refused; returns how much of it was the box's."""
+    heard = 0
+    for word in core.refusals:
+        with contextlib.suppress(PeerError):
+            heard += box.stream.heed(word, desk.verify_core, DOWN)
+    core.refusals.clear()
+    return heard
+
+
+def test_a_batch_that_the_disk_damaged_is_refused_by_the_core_and_blocks_nothing(
+    desk: Desk, box: Running
+) -> None:
+    for number in range(5):
+        box.stream.seal(b"batch %d" % number, PRIORITY_RAW)
+    box.stream.state({"type": "notice"})
+    damage(box, 2)
+    damage(box, 6)
+    box.stream.close()
+    core = CoreSide(desk)
+    box.send(core)
+    assert (core.streams[1].seq, core.verdicts["tampered"]) == (1, 1)
+    assert core.verdicts["bad-signature"] == 1
+    assert obey(desk, box, core) == 2
+    box.send(core)
+    assert (core.streams[1].seq, core.streams[1].verdict) == (7, "verified")
+    box.outbox.settle(core.stored(1), desk.verify_core, DOWN)
+    assert box.outbox.empty
+    assert [row["code"] for row in box.outbox.kept_aside()] == ["tampered", "bad-signature"]
+
+
+def test_a_batch_that_was_heard_before_its_start_is_refused_when_it_is_tried(
+    desk: Desk, box: Running
+) -> None:
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    damage(box, 1)
+    core = CoreSide(desk)
+    for message in reversed(box.outbox.due(9)):
+        core.hear(message.payload)
+    assert obey(desk, box, core) == 1
+    box.send(core)
+    assert core.streams[1].seq == 1
+
+
+def test_a_broker_that_changes_what_it_carries_makes_the_box_give_up_nothing(
+    desk: Desk, box: Running
+) -> None:
+    for _ in range(3):
+        box.stream.seal(b"batch", PRIORITY_RAW)
+    box.stream.state({"type": "notice"})
+    core = CoreSide(desk)
+    core.hear(box.outbox.due(1)[0].payload)
+    for message in box.outbox.due(9)[1:]:
+        core.hear(message.payload[:-1] + bytes([message.payload[-1] ^ 1]))
+    assert len(core.refusals) == 4
+    assert obey(desk, box, core) == 0
+    box.send(core)
+    assert core.streams[1].seq == 4
+    assert box.outbox.counts()["aside"] == 0
+
+
+def test_a_start_that_the_disk_damaged_holds_its_epoch_back_and_another_begins(
+    desk: Desk, box: Running
+) -> None:
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    damage(box, 0)
+    core = CoreSide(desk)
+    box.send(core)
+    assert obey(desk, box, core) == 1
+    assert places(box) == []
+    box.stream.seal(b"batch", PRIORITY_RAW)
+    box.send(core)
+    assert core.streams[2].seq == 1
+    box.outbox.settle(core.stored(2), desk.verify_core, DOWN)
+    assert [fault["code"] for fault in box.outbox.held.faults()] == ["bad-signature"]
+
+
+def test_evidence_is_not_hopeless_before_its_epoch_has_begun(desk: Desk, box: Running) -> None:
+    box.stream.state({"type": "notice"})
+    box.stream.close()
+    core = CoreSide(desk)
+    core._ingest._device_key = {DEVICE: desk.core.public_bytes}.get
+    box.send(core)
+    assert core.verdicts == {"bad-signature": 3}
+    assert obey(desk, box, core) == 1
+    assert box.outbox.counts()["aside"] == 0
+    assert box.outbox.held.faults() == [{"epoch": 1, "code": "bad-signature"}]

@@ -119,11 +119,11 @@ class Life:
         ends = [counts[name] for name in ("settled", "waiting", "dropped", "aside")]
         assert put == sum(ends), (put, counts)
         assert 0 <= counts["bytes"] <= self.limits.bytes_max
-        row = self.box.store.row(
+        found = self.box.store.row(
             "SELECT count(message) AS waiting, coalesce(sum(length(message)), 0) AS bytes "
             "FROM outbox_messages"
         )
-        assert row == {"waiting": counts["waiting"], "bytes": counts["bytes"]}
+        assert found == {"waiting": counts["waiting"], "bytes": counts["bytes"]}
         assert counts["aged"] <= counts["dropped"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -106,9 +107,13 @@ def session(broker: RunningBroker, pki: Pki) -> Iterator[Peer]:
 
 
 def acknowledged(
-    session: Peer, settings: TelemetrySettings, resend: Callable[[], None], seq: int
+    session: Peer,
+    settings: TelemetrySettings,
+    resend: Callable[[], None],
+    seq: int,
+    kind: str = "stored",
 ) -> dict[str, Any]:
-    """Reads signed acknowledgements until one covers `seq`, sending again as a box would."""
+    """Reads signed answers until one covers `seq`, sending again as a box would."""
     verify = verifier(settings.signer.public_bytes)  # type: ignore[attr-defined]
     while True:
         try:
@@ -117,7 +122,7 @@ def acknowledged(
             resend()
             continue
         record = open_evidence(message, verify, topic, "core")
-        if record["seq"] >= seq:
+        if record["type"] == kind and record["seq"] >= seq:
             return record
 
 
@@ -177,15 +182,19 @@ def test_a_refused_message_is_counted_and_does_not_stop_the_next(
     connection: psycopg.Connection[Any],
 ) -> None:
     start, batch, _ = box.drive(1)
+    poison = batch[1][:-1] + bytes([batch[1][-1] ^ 1])
 
     def send() -> None:
         session.publish(*start)
         session.publish(box.topic, b"\xff nonsense")
-        session.publish(box.topic, batch[1][:-1] + bytes([batch[1][-1] ^ 1]))
+        session.publish(box.topic, poison)
         session.publish(*batch)
 
     with running(settings):
         send()
         acknowledged(session, settings, send, 1)
+        refusal = acknowledged(session, settings, send, 1, "refused")
+    assert (refusal["epoch"], refusal["code"]) == (1, "tampered")
+    assert refusal["sha256"] == hashlib.sha256(poison).digest()
     reasons = totals(connection)["rejected"]
     assert set(reasons) == {"malformed", "tampered"}
