@@ -1,6 +1,6 @@
 """`lastmile-core`: everything that a person or a service manager asks of the core.
 
-Place in the flow: command line → **__main__** → command_init, command_register, api (run, figures).
+Place in the flow: command line → **__main__** → command_init, command_register, command_keys, api.
 
 * Here alone the core meets the real clock and the real randomness.
 * Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
@@ -25,6 +25,7 @@ from backend_sync.core.command_init import Wishes, init
 from backend_sync.core.config import CoreConfig
 from backend_sync.core.database import connect, prepare, used_server
 from backend_sync.core.site import Site
+from backend_sync.telemetry import command_keys
 from edge.config import load_config
 from edge.errors import LastmileError, LocalError
 from edge.log import setup_logging
@@ -43,7 +44,16 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 USAGE_CODES: Final = frozenset(
     {"amount", "id", "id-number", "instant", "lease-id", "lease-terms", "no-broker", "pin-file"}
-    | {"algorithms", "pin-shape", "service-file", "service-json", "request-missing"}
+    | {
+        "algorithms",
+        "key-id",
+        "seed-file",
+        "seed-length",
+        "pin-shape",
+        "service-file",
+        "service-json",
+        "request-missing",
+    }
 )
 VERBS: Final[dict[str, Callable[[register.Desk, argparse.Namespace], str]]] = {
     "device add": register.device_add,
@@ -51,6 +61,10 @@ VERBS: Final[dict[str, Callable[[register.Desk, argparse.Namespace], str]]] = {
     "customer add": register.customer_add,
     "lease grant": register.lease_grant,
     "catalogue publish": register.catalogue_publish,
+    "keys list": command_keys.keys_list,
+    "keys rotate": command_keys.keys_rotate,
+    "keys retire": command_keys.keys_retire,
+    "keys seed": command_keys.keys_seed,
     "grade": figures.grade,
     "report": figures.report,
 }

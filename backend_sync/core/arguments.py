@@ -28,6 +28,10 @@ EPILOG: Final = """examples:
   lastmile-core lease grant --config core.toml --customer c-1 --kiosk kiosk-1 --amount 1000 \\
       --per-op 500 --count 5 --days 7
   lastmile-core catalogue publish --config core.toml --kiosk kiosk-1 services/*.json
+  lastmile-core keys rotate --config core.toml
+  lastmile-core keys list --config core.toml
+  lastmile-core keys retire --config core.toml 0123456789abcdef
+  lastmile-core keys seed --config core.toml chip-1 --from seed.hex
   lastmile-core grade --config core.toml --driver d-1
   lastmile-core report --config core.toml --json
 
@@ -45,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="noun", required=True, metavar="VERB")
     for add in (_add_init, _add_run, _add_device, _add_drawer, _add_customer):
         add(verbs)
-    for add in (_add_lease, _add_catalogue, _add_grade, _add_report):
+    for add in (_add_lease, _add_catalogue, _add_keys, _add_grade, _add_report):
         add(verbs)
     return parser
 
@@ -122,6 +126,45 @@ def _add_catalogue(verbs: Verbs) -> None:
     verb.add_argument("files", type=Path, nargs="+", metavar="FILE", help="service documents")
 
 
+KEYS: Final = """The keys that vehicle boxes seal telemetry to. Once a year, or when one is stolen:
+
+  1. keys rotate    a new key; every gateway gets a policy for it when it begins its next epoch
+  2. keys list      wait until nothing needs the old one: devices, open and unflushed are 0
+  3. keys retire    delete the old one; a copy of the database and of this folder then opens nothing
+                    that was sealed to it"""
+
+
+def _add_keys(verbs: Verbs) -> None:
+    noun = verbs.add_parser(
+        "keys",
+        help="rotate, list and retire the keys of telemetry; give a device its seed",
+        description=KEYS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    acts = noun.add_subparsers(required=True, metavar="ACT")
+    _act(acts, "keys", "rotate", "make a new HPKE key and issue every gateway a policy for it")
+    listed = _act(acts, "keys", "list", "show the HPKE keys and how much still needs each")
+    listed.add_argument("--json", action="store_true", help="print it for programs")
+    retire = _act(acts, "keys", "retire", "delete a private HPKE key for ever")
+    retire.add_argument("id", metavar="ID", help="16 hexadecimal digits, as keys list shows it")
+    retire.add_argument(
+        "--force",
+        action="store_true",
+        help="even if it is needed: what is sealed under it and not in the lake is lost",
+    )
+    seed = _act(acts, "keys", "seed", "keep the seed of a device that ratchets its epoch keys")
+    seed.add_argument("device", metavar="DEVICE", help="whose seed")
+    seed.add_argument(
+        "--from", dest="file", required=True, help="file with 64 hexadecimal digits, - reads them"
+    )
+    seed.add_argument(
+        "--first-epoch", type=int, default=1, help="the first that it is for (default: 1)"
+    )
+    seed.add_argument(
+        "--replace", action="store_true", help="forget an earlier seed and what it would still open"
+    )
+
+
 def _add_grade(verbs: Verbs) -> None:
     verb = verbs.add_parser("grade", help="grade a driver, with reasons")
     verb.set_defaults(verb="grade")
@@ -139,8 +182,14 @@ def _add_report(verbs: Verbs) -> None:
 
 
 def _pair(verbs: Verbs, noun: str, act: str, text: str) -> argparse.ArgumentParser:
-    below = verbs.add_parser(noun, help=text).add_subparsers(required=True, metavar=act)
-    verb = below.add_parser(act, help=text, description=text)
+    return _act(
+        verbs.add_parser(noun, help=text).add_subparsers(required=True, metavar=act),
+        *(noun, act, text),
+    )
+
+
+def _act(acts: Verbs, noun: str, act: str, text: str) -> argparse.ArgumentParser:
+    verb = acts.add_parser(act, help=text, description=text)
     verb.set_defaults(verb=f"{noun} {act}")
     _config(verb)
     return verb

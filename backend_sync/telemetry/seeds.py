@@ -55,6 +55,8 @@ def enrol_seed(
         LocalError: The device is not registered, or retired; it has a seed already; the seed is
             not 32 bytes; or the epoch began already.
     """
+    if seed.epoch < 1:
+        raise LocalError("Epochs count from 1; so does --first-epoch.", "seed-epoch")
     sealed = ratchets.seal_seed(seed.device, seed.key, seed.epoch)
     with connection.transaction():
         lock_devices(connection, [seed.device])

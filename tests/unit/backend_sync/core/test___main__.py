@@ -27,6 +27,7 @@ from edge.config import load_config
 from edge.errors import LocalError, PeerError
 from edge.journal import chain
 from edge.keys import FileIdentity, HpkeKeypair, hpke_open, verifier
+from edge.policy import Policy, open_policy
 from edge.purposes import LOOKUP_INFO
 from hardware.drivers.broker import free_port
 
@@ -141,6 +142,7 @@ def test_a_bundle_tells_a_kiosk_all_and_gives_the_lookup_key_to_it_alone(bank: B
     assert hpke_open(own, sealed, LOOKUP_INFO) == lookup
     again = bank.add("kiosk-1")
     assert again["certificate"] == bundle["certificate"]
+    assert bundle["policy"] is None
     gateway = bank.add("box-1", "gateway")
     assert gateway["lookup_key_sealed"] is None
 
@@ -152,6 +154,76 @@ def test_another_device_under_a_known_name_is_refused(bank: Bank) -> None:
     said = bank.do("device", "add", str(other), "--out", str(out), code=1)
     assert "registered with another key" in said
     assert not out.exists()
+
+
+# ------------------------------------------------------------------ policies and keys
+def policy_of(bundle: dict[str, Any]) -> Policy:
+    verify = verifier(bytes.fromhex(bundle["core"]["signing_public"]))
+    return open_policy(bytes.fromhex(bundle["policy"]), verify, bundle["device"])
+
+
+def test_a_gateways_bundle_carries_its_policy_and_other_ciphers_make_another(bank: Bank) -> None:
+    first = bank.add("box-1", "gateway")
+    assert bank.add("box-1", "gateway")["policy"] == first["policy"]
+    policy = policy_of(first)
+    assert (policy.seq, policy.algs) == (1, (3, 30))
+    assert policy.hpke.hex() == first["core"]["hpke_public"]
+    request, out = bank.folder / "box-1" / "request.json", bank.folder / "again.json"
+    words = ["device", "add", str(request), "--out", str(out), "--algorithms"]
+    bank.do(*words, "AES-CCM-16-128-128", "24")
+    second = policy_of(json.loads(out.read_text()))
+    assert (second.seq, second.algs) == (2, (30, 24))
+    assert "no algorithm of this core" in bank.do(*words, "DES", code=2)
+    bank.config.write_text(bank.config.read_text() + "[telemetry]\nalgorithms = [-65601]\n")
+    assert policy_of(bank.add("box-1", "gateway")).algs == (-65_601,)
+
+
+def test_keys_are_rotated_listed_and_retired_by_command_line(bank: Bank) -> None:
+    before = policy_of(bank.add("box-1", "gateway"))
+    assert "1 gateways" in bank.do("keys", "rotate")
+    after = policy_of(bank.add("box-1", "gateway"))
+    assert (after.seq, after.hpke_id != before.hpke_id) == (2, True)
+    keys = json.loads(bank.do("keys", "list", "--json"))
+    assert [(key["id"], key["state"]) for key in keys] == [
+        (after.hpke_id.hex(), "present"),
+        (before.hpke_id.hex(), "earlier"),
+    ]
+    assert "key is needed: 1 devices" in bank.do("keys", "retire", before.hpke_id.hex(), code=1)
+    assert "present key" in bank.do("keys", "retire", after.hpke_id.hex(), code=1)
+    assert "16 hexadecimal" in bank.do("keys", "retire", "first", code=2)
+    assert "deleted for ever" in bank.do("keys", "retire", before.hpke_id.hex(), "--force")
+    assert "retired" in bank.do("keys", "list")
+    assert {path.name for path in (bank.folder / "core" / "keys").glob("hpke*")} == {"hpke-2.pem"}
+    assert bank.init("--api-port", str(free_port())) == 0
+    assert policy_of(bank.add("box-1", "gateway")) == after
+
+
+def test_a_pin_outlives_every_key_of_telemetry(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank.add("kiosk-1")
+    add_customer(bank, monkeypatch, "--opening", "3000")
+    first = json.loads(bank.do("keys", "list", "--json"))[0]["id"]
+    bank.do("keys", "rotate")
+    bank.do("keys", "retire", first)
+    terms = ["--amount", "1000", "--per-op", "500", "--count", "5", "--days", "7"]
+    bank.do("lease", "grant", "--customer", "c-1", "--kiosk", "kiosk-1", *terms)
+
+
+def test_a_seed_is_read_from_a_file_or_standard_input_and_kept_once(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank.add("chip-1", "gateway")
+    file = bank.folder / "seed.hex"
+    file.write_text("05" * 32 + "\n")
+    words = ["keys", "seed", "chip-1", "--from"]
+    assert "from epoch 1 on" in bank.do(*words, str(file))
+    assert "has a seed" in bank.do(*words, str(file), code=1)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("06" * 32))
+    assert "from epoch 9 on" in bank.do(*words, "-", "--replace", "--first-epoch", "9")
+    assert "count from 1" in bank.do(*words, str(file), "--first-epoch", "0", code=1)
+    for text in ("05" * 31, "seed", "05" * 200):
+        file.write_text(text)
+        bank.do(*words, str(file), "--replace", code=2)
+    assert "holds no seed" in bank.do(*words, str(bank.folder / "gone"), code=2)
 
 
 # ------------------------------------------------------------------ running
