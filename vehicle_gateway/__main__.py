@@ -265,9 +265,10 @@ def _secret(identity: FileIdentity) -> LocalSecret:
 
 def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN401
     identity = _identity(config)
-    waiting = outbox.Outbox(
-        store, identity.kid, outbox.OutboxLimits(bytes_max=config.outbox.bytes_max)
+    limits = outbox.OutboxLimits(
+        bytes_max=config.outbox.bytes_max, age_us_max=config.outbox.age_days_max * outbox.DAY_US
     )
+    waiting = outbox.Outbox(store, identity.kid, limits)
     ports = epochs.StreamPorts(
         signer=identity,
         policy=_policy(config),

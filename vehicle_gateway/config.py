@@ -9,7 +9,7 @@ Place in the flow: gateway.toml → **config** → `__main__`. Paths are relativ
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -97,9 +97,11 @@ class OutboxSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     Attributes:
         bytes_max: Of sealed messages; then the least important and oldest make room.
+        age_days_max: Of batches, in days of use, by no wall clock; then they are dropped.
     """
 
     bytes_max: int = 268_435_456
+    age_days_max: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
 
 
 class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

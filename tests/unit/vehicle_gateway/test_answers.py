@@ -15,9 +15,12 @@ from edge.outbox import PRIORITY_RAW
 from edge.seal import sign1
 from tests.unit.vehicle_gateway.yard import ADDRESS, DEVICE, Box, Core
 from vehicle_gateway.answers import Answers
+from vehicle_gateway.status import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from edge.outbox import Message
 
 
 @pytest.fixture
@@ -55,6 +58,30 @@ def test_an_answer_of_another_type_reaches_the_one_who_listens_for_it(
     assert not answers.hear(sign_evidence(core.signer, {"type": "weather", "wind": 9}, "other"))
     assert heard == [3]
     assert (answers.settled, answers.refused) == (0, 1)
+
+
+def refusal(core: Core, message: Message, code: str) -> bytes:
+    digest = hashlib.sha256(message.payload).digest()
+    place = {"epoch": message.epoch, "seq": message.seq, "sha256": digest}
+    record = {"type": "refused", "device": DEVICE, **place, "code": code}
+    return sign_evidence(core.signer, record, ADDRESS.down)
+
+
+def test_what_the_core_can_never_take_leaves_the_queue_and_shows_in_the_status(
+    sealing: Box, core: Core
+) -> None:
+    answers = Answers(sealing.sink, core.verify, ADDRESS.down)
+    start, batch = sealing.messages()
+    assert answers.hear(refusal(core, batch, "tampered"))
+    assert not answers.hear(refusal(core, batch, "tampered"))
+    assert answers.hear(refusal(core, start, "bad-wrap"))
+    assert sealing.messages() == []
+    status = read_status(sealing.sink.store, DEVICE, 0)
+    assert (status["waiting"], status["dropped"], status["aside"]) == (1, 0, 1)
+    assert (status["dropped_by"], status["aside_by"]) == ({}, {"raw": 1})
+    assert status["aside_last"] == {"epoch": 1, "seq": 1, "code": "tampered"}
+    assert status["refused_epochs"] == [{"epoch": 1, "code": "bad-wrap"}]
+    assert answers.refused == 0
 
 
 def test_an_answer_for_which_nobody_listens_is_counted(sealing: Box, core: Core) -> None:

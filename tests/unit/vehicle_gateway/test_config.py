@@ -62,6 +62,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         '[source]\nspeed = "fast"',
         "[source]\nspede = 1",
         "[outbox]\nbytes_max = '1 GB'",
+        "[outbox]\nage_days_max = 0",
+        "[outbox]\nage_days_max = 99999999999",
         "[camapign]\nfile = ''",
     ],
 )

@@ -287,6 +287,7 @@ def test_the_verbs_work_together(config: Path, capsys: pytest.CaptureFixture[str
     status = json.loads(out)
     assert (code, status["driver"], status["statements"]) == (0, "signed in", 0)
     assert status["waiting"] > 0
+    assert (status["aged"], status["aside"], status["aside_last"]) == (0, 0, None)
     assert (status["policy"], status["algorithm"]) == (1, "A256GCM")
     run_main(capsys, "consent", "withdraw", *words)
     _, out, _ = run_main(capsys, "status", "--config", str(config))
