@@ -18,7 +18,7 @@ import zlib
 from dataclasses import dataclass
 from itertools import groupby, islice, repeat
 from operator import itemgetter, le, sub
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge import columns1, columns2
 from edge.codec import LEVEL, WINDOW_BITS
@@ -136,8 +136,11 @@ def _write_group(
 def _write_values(heads: bytearray, columns: list[Column], values: Sequence[int | None]) -> None:
     if not values:
         return
-    present = [value for value in values if value is not None]
-    bitmap = None if len(present) == len(values) else bitmap_of(values)
+    present: Sequence[Any] = values
+    bitmap = None
+    if None in values:
+        present = [value for value in values if value is not None]
+        bitmap = bitmap_of(values)
     if not present:
         heads.append(GAPS)
         heads += bitmap or b""

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 CONSTANT, LEVEL, DRIFT, CLOCK = 0, 1, 2, 3
 GAPS, OUTLIERS = 4, 8
 ESCAPE: Final = 255
+NARROW: Final = 1 << 62
 ESCAPED_KEY: Final = OCTET_BITS + 1
 BITS_MAX: Final = 64
 PREDICTED: Final = (0, 0, 1, 2)
@@ -89,7 +90,7 @@ class Column:
 
 
 # ------------------------------------------------------------------ encode
-def spell(values: list[int]) -> Column:
+def spell(values: Sequence[int]) -> Column:
     """Finds the shortest form of at least one value.
 
     Raises:
@@ -109,15 +110,17 @@ def spell(values: list[int]) -> Column:
         (2 * sum(map(abs, bends)), CLOCK),
     ]
     order = min(costs)[1]
-    if order == CLOCK and _fits(bends) and INT_MIN <= steps[0] <= INT_MAX:
+    # No change of a step is more than twice the range: only a wide one has to be looked at.
+    is_narrow = high - low < NARROW
+    if order == CLOCK and (is_narrow or _fits([steps[0], *bends])):
         return _number(Column(count, CLOCK, (first, steps[0])), bends)
-    if order != LEVEL and _fits(steps):
+    if order != LEVEL and (is_narrow or _fits(steps)):
         return _number(Column(count, DRIFT, (first,)), steps)
     return _number(Column(count, LEVEL, (low,)), list(map(sub, values, repeat(low))))
 
 
-def _fits(residuals: list[int]) -> bool:
-    return not residuals or (min(residuals) >= INT_MIN and max(residuals) <= INT_MAX)
+def _fits(residuals: Sequence[int]) -> bool:
+    return min(residuals) >= INT_MIN and max(residuals) <= INT_MAX
 
 
 def _number(column: Column, residuals: list[int]) -> Column:
