@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+from backend_sync.core.keypairs import KeyFolder
+from backend_sync.core.policies import rotate_key
 from backend_sync.telemetry.consumer import TelemetrySettings, run
 from backend_sync.telemetry.report import count_lake, totals
+from edge.errors import PeerError
 from edge.keys import open_evidence, verifier
+from edge.policy import Policy, open_policy
 from edge.ports import Instant
 from hardware.drivers.broker import BrokerFiles, RunningBroker, find_mosquitto, start_broker
 from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box, Core
@@ -198,3 +203,47 @@ def test_a_refused_message_is_counted_and_does_not_stop_the_next(
     assert refusal["sha256"] == hashlib.sha256(poison).digest()
     reasons = totals(connection)["rejected"]
     assert set(reasons) == {"malformed", "tampered"}
+
+
+def test_a_core_that_runs_sends_who_is_behind_the_policy_of_a_key_that_was_rotated_meanwhile(
+    settings: TelemetrySettings,
+    session: Peer,
+    core: Core,
+    box: Box,
+    connection: psycopg.Connection[Any],
+    tmp_path: Path,
+) -> None:
+    apart = replace(settings, hpke=KeyFolder(tmp_path / "keys"))
+    with running(apart):
+        first = box.drive(1)
+        send(session, first)
+        acknowledged(session, settings, lambda: send(session, first), 2)
+        rotate_key(connection, core.issuer, core.pairs.create, START_US)
+        box.epoch = 2
+        behind = box.drive(1)
+        policy = None
+        while policy is None:
+            send(session, behind)
+            policy = heard_policy(session, core)
+        assert (policy.seq, policy.hpke_id) == (2, next(iter(core.pairs)))
+        box.epoch, box.policy, box.backend_public = 3, policy.seq, policy.hpke
+        ahead = box.drive(1)
+        while totals(connection)["epochs_verified"] < 3:
+            send(session, ahead)
+            heard_policy(session, core)
+    report = totals(connection)
+    assert (report["unflushed"], report["quarantined"], report["rejected"]) == (0, 0, {})
+
+
+def send(session: Peer, messages: list[tuple[str, bytes]]) -> None:
+    for topic, message in messages:
+        session.publish(topic, message)
+
+
+def heard_policy(session: Peer, core: Core) -> Policy | None:
+    """Returns a policy that came down, or None when what came is something else."""
+    try:
+        _, message = session.next(RESEND_S)
+        return open_policy(message, verifier(core.signer.public_bytes), "box-1")
+    except (TimeoutError, PeerError):
+        return None
