@@ -2,6 +2,7 @@
 
 Place in the flow: box → **backend** → signed acknowledgements → box.
 
+* The thief reads what is written and never committed, too: no nonce may repeat for him either.
 * The core's own disk does not fail here; the network between may lose, repeat and delay.
 * It acknowledges through n only when it has every message up to n, or a signed gap in its place.
 * The listener hears what the network loses, too. No (key, base_iv, number) may ever carry two
@@ -11,6 +12,7 @@ Place in the flow: box → **backend** → signed acknowledgements → box.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,13 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.chain import next_head, start_head
 from edge.codec import decode
-from edge.keys import FileIdentity, HpkeKeypair, sign_evidence
+from edge.keys import FileIdentity, HpkeKeypair, sign_evidence, verifier
 from edge.seal import nonce_of, open_encrypt0, read_encrypt0, read_sign1
 from edge.suites import suite_of
 from tests.powercut.machine import DEVICE, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from random import Random
 
     from edge.suites import Aead
 
@@ -34,9 +37,11 @@ if TYPE_CHECKING:
 UP: Final = f"lastmile/v1/bank/{DEVICE}/up"
 DOWN: Final = f"lastmile/v1/bank/{DEVICE}/down"
 SEALED_ARRAY: Final = 0x83
-IDENTITY: Final = FileIdentity("core", ec.generate_private_key(ec.SECP256R1()))
+ANSWERED: Final = 4
+CORE: Final = FileIdentity("core", ec.generate_private_key(ec.SECP256R1()))
 HPKE: Final = HpkeKeypair(ec.generate_private_key(ec.SECP256R1()))
 """Keys of all cores here; they decide nothing that a seed should."""
+CORE_VERIFY: Final = verifier(CORE.public_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,23 @@ class Core:
 
     def __init__(self) -> None:
         self.epochs: dict[int, Epoch] = {}
+        self._refused: set[bytes] = set()
+
+    def refuse(self, message: bytes) -> bytes | None:
+        """Says that a message can never be taken, and keeps to it; None when it is here already."""
+        place, _ = place_of(message)
+        if place.first is not None or place.seq == 0 or self.has(place.epoch, place.seq):
+            return None
+        digest = hashlib.sha256(message).digest()
+        self._refused.add(digest)
+        record = {"type": "refused", "device": DEVICE, "epoch": place.epoch, "seq": place.seq,
+                  "sha256": digest, "code": "tampered"}  # fmt: skip
+        return sign_evidence(CORE, record, DOWN)
 
     def receive(self, message: bytes) -> None:
         """Takes a message; the same one twice is one."""
+        if hashlib.sha256(message).digest() in self._refused:
+            return
         place, record = place_of(message)
         epoch = self.epochs.setdefault(place.epoch, Epoch())
         if place.first is not None:
@@ -108,9 +127,10 @@ class Core:
             or any(gap["first"] <= seq <= gap["last"] for gap in held.gaps.values())
         )
 
-    def answers(self) -> list[bytes]:
-        """Returns an acknowledgement for every epoch that has begun here."""
-        stored = ((epoch, held.stored()) for epoch, held in sorted(self.epochs.items()))
+    def answers(self, chance: Random) -> list[bytes]:
+        """Returns acknowledgements: of a few epochs, as only resending would ask for the others."""
+        few = chance.sample(sorted(self.epochs), min(ANSWERED, len(self.epochs)))
+        stored = ((epoch, self.epochs[epoch].stored()) for epoch in few)
         return [_stored(epoch, *through) for epoch, through in stored if through]
 
 
@@ -166,6 +186,38 @@ class Listener:
         require(sealed, "corrupt", "A message opens to what was sealed.", told)
 
 
+class Thief:
+    """Reads along as messages are written: some of them lie on the disk and are never committed.
+
+    Args:
+        keys_of: As for `Listener`.
+    """
+
+    def __init__(self, keys_of: KeysOf) -> None:
+        self._keys_of = keys_of
+        self._begun: tuple[Aead, Keys] | None = None
+        self._nonces: dict[tuple[bytes, bytes], bytes] = {}
+
+    def see(self, message: bytes) -> None:
+        """Takes a message down that is about to be written.
+
+        Raises:
+            Violation: Its key and nonce have sealed something else before.
+        """
+        place, record = place_of(message)
+        if place.seq == 0:
+            suite = suite_of(record["alg"])
+            self._begun = (suite, self._keys_of(record, suite))
+        if record or self._begun is None:
+            return
+        suite, keys = self._begun
+        plaintext = open_encrypt0(message, suite, keys, UP.encode())
+        before = self._nonces.setdefault((keys[0], nonce_of(keys[1], place.seq)), plaintext)
+        promise = "No key and nonce ever seal two plaintexts, not even on the disk."
+        told = f"{place.epoch}/{place.seq}."
+        require(before == plaintext, "nonce_repeats", promise, told)
+
+
 def _stored(epoch: int, seq: int, head: bytes) -> bytes:
     record = {"type": "stored", "device": DEVICE, "epoch": epoch, "seq": seq, "head": head}
-    return sign_evidence(IDENTITY, record, DOWN)
+    return sign_evidence(CORE, record, DOWN)

@@ -7,19 +7,23 @@ Place in the flow: life → **flaws** → store, books, box, pages.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.codec import encode
 from edge.mirror import Mirror
+from edge.ratchet import RatchetKeys
 from tests.powercut.books import Books
 from tests.powercut.box import Box
 from tests.powercut.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from edge.ratchet import Drawn
     from edge.store import Store
+    from edge.suites import Aead
     from tests.powercut.machine import Machine
 
 
@@ -61,15 +65,42 @@ def _log_in_memory(store: Store) -> None:
 class LooseBooks(Books):
     """Writes the state after the transaction of its entry."""
 
-    def write(self, count: int, undone: bool) -> list[bytes]:
+    def write(self, count: int, undone: bool) -> dict[int, bytes]:
         """Writes in two steps."""
         if undone:
             return super().write(count, undone)
         with self.store.transaction():
             made = [self.append() for _ in range(count)]
-        for _, epoch, seq in made:
-            self.change(epoch, seq)
-        return [link for link, _, _ in made]
+        for entry in made:
+            self.change(entry)
+        return {entry.seq: entry.hash for entry in made}
+
+
+class NestlessStore:
+    """A store whose transactions are none: each statement stands alone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Begins and ends nothing."""
+        yield
+
+
+class HalfPruned(Books):
+    """Sets the anchor, and deletes what it covers in another transaction."""
+
+    def prune(self, statement: bytes, keep: int) -> None:
+        """Prunes in two steps."""
+        self.journal._store = NestlessStore(self.store)  # type: ignore[assignment]
+        try:
+            super().prune(statement, keep)
+        finally:
+            self.journal._store = self.store
 
 
 class LateCounter:
@@ -105,7 +136,7 @@ class LateBooks(Books):
         self._late = LateCounter(self.machine)
         self.journal._counter = self._late
 
-    def write(self, count: int, undone: bool) -> list[bytes]:
+    def write(self, count: int, undone: bool) -> dict[int, bytes]:
         """Writes, then counts."""
         made = super().write(count, undone)
         self._late.flush()
@@ -135,6 +166,34 @@ class HastyBox(Box):
                 self.send(message.payload)
 
 
+class LateRatchet(RatchetKeys):
+    """Gives a chain key away, and steps the seed once the next one is wanted."""
+
+    def draw(self, lowest: int, suite: Aead) -> Drawn:
+        """Reads the seed, and puts the step off."""
+        self._flush()
+        drawn, following = self._step(lowest, suite)
+        self._put_off = (drawn.epoch + 1, following, suite.ratchet_hash.name)
+        return drawn
+
+    def _flush(self) -> None:
+        step = getattr(self, "_put_off", None)
+        if step is not None:
+            self._store.execute("UPDATE device_seed SET epoch = ?, chain_key = ?, hash = ?", step)
+
+
+class LateKeysBox(Box):
+    """Has a seed that is stepped after use."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self.seed = self.seed or machine.token(32)
+
+    def make_keys(self, store: Store) -> RatchetKeys:
+        """Returns the careless keys."""
+        return LateRatchet(store)
+
+
 # ------------------------------------------------------------------ mirror
 class HalfPages(Pages):
     """Applies the items of a page, and then moves the cursor."""
@@ -158,6 +217,8 @@ FLAWS: Final = {
     "lying-disk": Parts("The disk says that it synced, and did not.", lazy_disk=True),
     "state-outside": Parts("An entry and its state are two transactions.", books=LooseBooks),
     "counter-after-commit": Parts("The counter moves after the entry.", books=LateBooks),
+    "prune-in-two": Parts("Anchor and deletion are two transactions.", books=HalfPruned),
+    "ratchet-after-use": Parts("The seed steps once its key is used.", box=LateKeysBox),
     "settle-before-answer": Parts("Sent is taken for stored.", box=TrustingBox),
     "leave-before-commit": Parts("A message leaves before it is committed.", box=HastyBox),
     "page-in-two": Parts("Items and cursor of a page are two transactions.", pages=HalfPages),

@@ -8,7 +8,8 @@ Place in the flow: seed → **life** → a result, or a violation.
     cut       the disk keeps, drops and tears; the next start has what is left
 
 * Power also fails while the store is made, migrated, recovered or closed.
-* One file holds journal, outbox and mirror, so that each cut strikes all of them in one log.
+* One file holds journal, outbox and mirror, so that each cut strikes all of them in one log; the
+  seed of a device that has one is in a file of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge import journal, mirror, outbox
+from edge import journal, mirror, outbox, policies
 from edge.errors import LastmileError
 from edge.sqlite import engine as sqlite3
 from tests.powercut.books import TILL
@@ -30,13 +31,16 @@ from tests.powercut.flaws import FLAWS, SOUND
 from tests.powercut.machine import Machine, Violation, require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.sqlite import Migrations
     from edge.store import Store
     from tests.powercut.flaws import Parts
     from tests.powercut.machine import Worker
 
 PATH: Final = Path("/device.db")
 MIGRATIONS: Final = (
-    journal.MIGRATIONS, TILL, outbox.MIGRATIONS, BATCHES, mirror.MIGRATIONS
+    journal.MIGRATIONS, TILL, outbox.MIGRATIONS, policies.MIGRATIONS, BATCHES, mirror.MIGRATIONS,
 )  # fmt: skip
 WORKS: Final = ("journal", "outbox", "mirror")
 CHECKPOINT_PAGES: Final = (5, 30, 200, 1_000)
@@ -44,6 +48,8 @@ MOMENTS: Final = (10, 50, 200, 600)
 """How many moments of work a cut may wait at most; drawn anew each time."""
 ACTS: Final = (1, 10)
 """The same, where only one kind of act is counted."""
+WAIT_ACTS: Final = 60
+"""After so many acts the power fails at the next moment: some kinds of acts are rare."""
 EARLY: Final = 0.2
 """How often the power fails while the device starts."""
 RESTART: Final = 0.02
@@ -91,7 +97,8 @@ class Life:
             "mirror": parts.pages(machine),
         }  # fmt: skip
         self._workers = [made[work] for work in works]
-        self._store: Store | None = None
+        self._open: list[Store] = []
+        machine.open = self._open_file
 
     def run(self, cuts: int) -> Result:
         """Lives through so many cuts, or until a promise is broken."""
@@ -112,6 +119,9 @@ class Life:
         try:
             self._start()
             self._arm()
+            for _ in range(WAIT_ACTS):
+                self._work()
+            disk.arm(1)
             while True:
                 self._work()
         except PowerCut:
@@ -143,18 +153,21 @@ class Life:
     def _start(self) -> None:
         self._machine.boot()
         try:
-            self._store = open_on_disk(self._name, PATH, MIGRATIONS, self._checkpoint_pages)
-            self._prepare(self._store)
-            self._check_file(self._store)
+            store = self._open_file(PATH, MIGRATIONS)
             for worker in self._workers:
-                worker.boot(self._store)
+                worker.boot(store)
         except (LastmileError, sqlite3.Error) as error:
             self._machine.moment()
             raise Violation("corrupt", f"The store does not open: {error!r}") from error
 
-    def _check_file(self, store: Store) -> None:
+    def _open_file(self, path: Path, migrations: Sequence[Migrations]) -> Store:
+        """Opens a file of the disk and asks SQLite whether it is whole."""
+        store = open_on_disk(self._name, path, migrations, self._checkpoint_pages)
+        self._open.append(store)
+        self._prepare(store)
         found = [row["integrity_check"] for row in store.rows("PRAGMA integrity_check")]
         require(found == ["ok"], "corrupt", "The file is sound after a cut.", found[:3])
+        return store
 
     def _restart(self) -> None:
         """Ends the process in good order, and starts it again; the power may fail on the way."""
@@ -163,8 +176,7 @@ class Life:
         self._start()
 
     def _bury(self) -> None:
-        """Closes the store. A cut then is no exception: SQLite would swallow it on its way out."""
-        if self._store is not None:
+        """Closes all files. A cut then is no exception: SQLite would swallow it on its way out."""
+        while self._open:
             with self._machine.disk.silent(), contextlib.suppress(sqlite3.Error):
-                self._store.close()
-            self._store = None
+                self._open.pop().close()

@@ -17,8 +17,14 @@ from edge.ports import Instant
 from tests.powercut.disk import PowerCut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge.sqlite import Migrations
     from edge.store import Store
     from tests.powercut.disk import Disk
+
+    Opener = Callable[[Path, Sequence[Migrations]], Store]
 
 KINDS: Final = ("lost", "nonce_repeats", "corrupt")
 START_US: Final = 1_795_500_000_000_000
@@ -58,6 +64,7 @@ class Machine:
 
     Attributes:
         disk: The present one; a cut leaves another.
+        open: Opens a file of the disk; the life closes it at the end of the process.
         boots: How often it was started.
     """
 
@@ -65,6 +72,7 @@ class Machine:
         self.chance = Random(seed)
         self.counter = SafeCounter(self)
         self.disk: Disk
+        self.open: Opener
         self.boots = 0
         self._now_us = START_US
         self._booted_us = START_US

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,24 +19,32 @@ from tests.powercut.flaws import FLAWS
 from tests.powercut.life import WORKS, Life
 from tests.powercut.machine import KINDS
 
+if TYPE_CHECKING:
+    from tests.powercut.life import Result
+
 PATH = Path("/x.db")
 
 
-def test_no_promise_is_broken_by_three_hundred_cuts() -> None:
-    results = list(run.campaign(1, 300))
-    assert [each.violation for each in results] == [None] * len(results)
-    assert sum(each.cuts for each in results) == 300
+@pytest.fixture(scope="module")
+def campaign() -> list[Result]:
+    """The results of three hundred cuts."""
+    return list(run.campaign(1, 300))
+
+
+def test_no_promise_is_broken_by_three_hundred_cuts(campaign: list[Result]) -> None:
+    assert [each.violation for each in campaign] == [None] * len(campaign)
+    assert sum(each.cuts for each in campaign) == 300
+
+
+def test_the_power_fails_before_every_kind_of_act(campaign: list[Result]) -> None:
+    before = {act for result in campaign for act in result.before}
+    assert before == {"write", "sync", "truncate", "create", "delete", "outside"}
 
 
 @pytest.mark.parametrize("work", WORKS)
 def test_each_work_stands_cuts_alone(work: str) -> None:
     results = list(run.campaign(100, 75, (work,)))
     assert [each.violation for each in results] == [None] * len(results)
-
-
-def test_the_power_fails_before_every_kind_of_act() -> None:
-    before = {act for result in run.campaign(1, 400) for act in result.before}
-    assert before == {"write", "sync", "truncate", "create", "delete", "outside"}
 
 
 def test_a_seed_is_a_life() -> None:
