@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 import tomli_w
@@ -24,6 +24,36 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings")
 FILE_BYTES_MAX = 1 << 20
+
+
+class VaultSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[vault]`: where the keys of the stores lie; the same in kiosk.toml and agent.toml.
+
+    Attributes:
+        kind: `tpm`, or `file`, which protects no machine that is taken as a whole.
+        path: File with the master key; with `tpm` it is sealed there.
+        tcti: How the TPM is reached.
+    """
+
+    kind: Literal["file", "tpm"]
+    path: Path
+    tcti: str = "device:/dev/tpmrm0"
+
+
+class CounterSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[counter]`: what notices an old copy of the disk; the same in kiosk.toml and agent.toml.
+
+    Attributes:
+        kind: `tpm`, `file` on a second medium, or `none`.
+        path: With `file`: the file.
+        tcti: How the TPM is reached.
+        index: With `tpm`: its NV index.
+    """
+
+    kind: Literal["file", "tpm", "none"] = "none"
+    path: Path | None = None
+    tcti: str = "device:/dev/tpmrm0"
+    index: int = 0x0180_1000
 
 
 def load_config(path: Path, struct: type[Settings]) -> Settings:

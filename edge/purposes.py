@@ -28,6 +28,10 @@ STORED_PIN_INFO: Final = b"lastmile stored pin verifier"
 LOOKUP_INFO: Final = b"lastmile lookup key"
 PRIVATE_INFO: Final = b"lastmile private statement"
 
+# Names of a vault's keys: kiosk and agent open the same two files.
+JOURNAL_KEY: Final = "journal"
+MIRROR_KEY: Final = "mirror"
+
 
 def id_key(lookup_key: bytes, id_number: str) -> str:
     """Returns what stands for an ID number: HMAC-SHA256, hexadecimal.

@@ -18,17 +18,22 @@ from typing import TYPE_CHECKING, Final
 
 from edge import journal as edge_journal
 from edge.config import load_config
+from edge.encryption import encrypt_store
 from edge.errors import LastmileError, LocalError
 from edge.journal import Journal
-from edge.keys import FileIdentity
+from edge.keys import FileIdentity, verifier
 from edge.log import LEVELS, setup_logging
+from edge.purposes import JOURNAL_KEY, MIRROR_KEY
 from edge.store import open_store
-from hardware.drivers.clock import SystemClock
+from hardware.drivers.clock import SystemClock, SystemRandomness
+from hardware.drivers.vault import choose_counter, choose_vault
 from kiosk_app import catalogue, till
 from kiosk_app.catalogue import Shelf
 from kiosk_app.config import KioskConfig, read_hex
 from kiosk_app.desk import Desk, Parts
+from kiosk_app.evidence import write_evidence
 from kiosk_app.mirror import MirrorFile
+from kiosk_app.recover import Patient, recover, refuse_half_recovered
 from kiosk_app.teller import Site, Teller
 from kiosk_app.till import Till
 from kiosk_app.worker import OpenDesk, Worker
@@ -62,7 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=(
             "examples:\n"
             f"  {PROGRAM} run --config /etc/lastmile/kiosk.toml\n"
-            f"  {PROGRAM} run --config kiosk.toml --screenshots pictures   # on a desk only"
+            f"  {PROGRAM} run --config kiosk.toml --screenshots pictures   # on a desk only\n"
+            f"  {PROGRAM} encrypt --config kiosk.toml   # once, for files from before\n"
+            f"  {PROGRAM} evidence --config kiosk.toml --from 17 --to 20 --out proof.cose\n"
+            f"  {PROGRAM} recover --config kiosk.toml   # a damaged journal, when the bank says so"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,7 +84,28 @@ def build_parser() -> argparse.ArgumentParser:
         help="save each step of both screens as PNG; never at a live counter: they show customers",
     )
     run.add_argument("--log-level", choices=LEVELS, default="info", help="default: info")
+    encrypt = verbs.add_parser("encrypt", help="encrypt files from before that are plain, once")
+    encrypt.add_argument("--config", type=Path, required=True, metavar="FILE", help="kiosk.toml")
+    _add_evidence(verbs.add_parser("evidence", help="write a signed run of journal entries"))
+    _add_recover(verbs.add_parser("recover", help="save what is legible of a damaged journal"))
     return parser
+
+
+def _add_evidence(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--config", type=Path, required=True, metavar="FILE", help="kiosk.toml")
+    verb.add_argument("--epoch", type=int, default=0, help="of the journal; default: the present")
+    for end, name in (("from", "first"), ("to", "last")):
+        verb.add_argument(
+            f"--{end}", type=int, required=True, dest=name, metavar="SEQ", help=f"{name} entry"
+        )
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new file")
+
+
+def _add_recover(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--config", type=Path, required=True, metavar="FILE", help="kiosk.toml")
+    verb.add_argument(
+        "--epoch", type=int, metavar="N", help="last epoch that the bank knows, when it asks for it"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,6 +113,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         config = load_config(arguments.config, KioskConfig)
+        if arguments.verb == "encrypt":
+            return _encrypt(config)
+        if arguments.verb in {"evidence", "recover"}:
+            print((_evidence if arguments.verb == "evidence" else _recover)(config, arguments))
+            return OK
         setup_logging("kiosk", arguments.log_level)
         return _run(config, arguments.screenshots)
     except KeyboardInterrupt:
@@ -112,27 +146,25 @@ def build_counter(
         LocalError: A key is missing, or the identity is another device's.
         DeviceFault: A device cannot be reached.
     """
-    identity = FileIdentity.load(config.kiosk.identity)
-    if identity.kid != config.kiosk.device:
-        raise LocalError(
-            f"The key {config.kiosk.identity} is that of {identity.kid}, not of "
-            f"{config.kiosk.device}. Correct [kiosk] identity, or provision this kiosk again.",
-            "kiosk-identity",
-        )
+    _load_identity(config)
     site = _read_site(config)
     catalogue_public = read_hex(config.core.catalogue_public, POINT_BYTES, "catalogue key")
     at_hand = make_devices(config, clock) if devices is None else devices
+    vault = choose_vault(config.vault, SystemRandomness())
+    counter = choose_counter(config.counter)
 
     def open_desk(hands: Hands) -> OpenDesk:
         with contextlib.ExitStack() as opened:
+            refuse_half_recovered(_journal_path(config))
             store = open_store(
-                config.kiosk.data_dir / "journal.db",
+                _journal_path(config),
                 [edge_journal.MIGRATIONS, till.MIGRATIONS, catalogue.MIGRATIONS],
+                vault.key(JOURNAL_KEY),
             )
             opened.callback(store.close)
-            mirror = MirrorFile(config.kiosk.mirror)
+            mirror = MirrorFile(config.kiosk.mirror, vault.key(MIRROR_KEY))
             opened.callback(mirror.close)
-            journal = Journal(store, site.kiosk, clock)
+            journal = Journal(store, site.kiosk, clock, counter)
             teller = Teller(site, journal, Till(store), lambda: mirror.reader, clock)
             shelf = Shelf(store, catalogue_public, site.kiosk)
             parts = Parts(
@@ -143,6 +175,17 @@ def build_counter(
             return OpenDesk(desk, opened.pop_all().close)
 
     return Worker(open_desk, at_hand, ended)
+
+
+def _load_identity(config: KioskConfig) -> FileIdentity:
+    identity = FileIdentity.load(config.kiosk.identity)
+    if identity.kid != config.kiosk.device:
+        raise LocalError(
+            f"The key {config.kiosk.identity} is that of {identity.kid}, not of "
+            f"{config.kiosk.device}. Correct [kiosk] identity, or provision this kiosk again.",
+            "kiosk-identity",
+        )
+    return identity
 
 
 def _read_site(config: KioskConfig) -> Site:
@@ -211,6 +254,38 @@ def build_shell(config: KioskConfig, worker: Worker, screenshots: Path | None = 
     return Shell(ShellSetup(worker, names, screenshots))
 
 
+# ------------------------------------------------------------------ files
+def _journal_path(config: KioskConfig) -> Path:
+    return config.kiosk.data_dir / "journal.db"
+
+
+def _evidence(config: KioskConfig, arguments: argparse.Namespace) -> str:
+    key = choose_vault(config.vault, SystemRandomness()).key(JOURNAL_KEY)
+    entries = arguments.epoch, arguments.first, arguments.last
+    identity = _load_identity(config)
+    return write_evidence(_journal_path(config), key, identity, entries, arguments.out)
+
+
+def _recover(config: KioskConfig, arguments: argparse.Namespace) -> str:
+    vault, site = choose_vault(config.vault, SystemRandomness()), _read_site(config)
+    mirror = MirrorFile(config.kiosk.mirror, vault.key(MIRROR_KEY))
+    with contextlib.closing(mirror):
+        mirror.poll()
+        patient = Patient(
+            _journal_path(config), vault.key(JOURNAL_KEY), site.kiosk, site.village, SystemClock(),
+            choose_counter(config.counter), verifier(site.core_public), mirror.reader,
+        )  # fmt: skip
+        return recover(patient, arguments.epoch)
+
+
+def _encrypt(config: KioskConfig) -> int:
+    vault = choose_vault(config.vault, SystemRandomness())
+    for path, name in ((_journal_path(config), JOURNAL_KEY), (config.kiosk.mirror, MIRROR_KEY)):
+        converted = encrypt_store(path, vault.key(name))
+        print(f"{path} {'is encrypted now' if converted else 'was not plain; nothing was done'}.")
+    return OK
+
+
 # ------------------------------------------------------------------ run
 def end_on_signals(application: QCoreApplication) -> QTimer:
     """Lets SIGINT and SIGTERM end Qt's loop, even when they come before it has begun.
@@ -248,6 +323,7 @@ def _run(config: KioskConfig, screenshots: Path | None) -> int:
     try:
         shell.start()
         log.info("%s serves %s", config.kiosk.device, config.kiosk.village)
+        log.info("its keys lie in a %s", config.vault.kind)
         application.exec()
     finally:
         waker.stop()

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from edge.config import CounterSection, VaultSection
 from edge.errors import LocalError
 from kiosk_app.receipt import COLUMNS
 
@@ -81,6 +82,8 @@ class KioskConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     kiosk: KioskSection
     core: CoreSection
+    vault: VaultSection
+    counter: CounterSection = CounterSection()
     devices: DevicesSection = DevicesSection()
     screens: ScreensSection = ScreensSection()
 

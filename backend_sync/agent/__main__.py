@@ -24,14 +24,16 @@ from backend_sync.agent.config import AgentConfig
 from backend_sync.agent.contact import Contact, Ends
 from backend_sync.agent.link import Link, make_context
 from backend_sync.agent.schedule import Schedule
-from backend_sync.agent.status import read_status
+from backend_sync.agent.status import Files, read_status
 from edge.config import load_config
 from edge.errors import LastmileError, LocalError, PeerError
 from edge.keys import FileIdentity, verifier
 from edge.log import LEVELS, setup_logging
 from edge.mirror import MIGRATIONS
+from edge.purposes import JOURNAL_KEY, MIRROR_KEY
 from edge.store import open_store
 from hardware.drivers.clock import SystemClock, SystemRandomness
+from hardware.drivers.vault import choose_counter, choose_vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +93,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _show_status(config: AgentConfig, *, as_json: bool) -> int:
     settings = config.agent
-    status = read_status(settings.device, settings.journal, settings.mirror)
+    vault = choose_vault(config.vault, SystemRandomness())
+    files = Files(
+        settings.journal,
+        vault.key(JOURNAL_KEY),
+        settings.mirror,
+        vault.key(MIRROR_KEY),
+        vault.where,
+        config.counter.kind,
+    )
+    status = read_status(settings.device, files)
     print(json.dumps(status.as_dict(), indent=2) if as_json else "\n".join(status.lines()))
     return OK
 
@@ -130,11 +141,15 @@ def _agent(config: AgentConfig) -> Iterator[Agent]:
     verify = verifier(_read_key(core))
     context = make_context(core.ca, settings.certificate, settings.identity)
     clock, randomness = SystemClock(), SystemRandomness()
+    vault = choose_vault(config.vault, randomness)
     with (
         Link(core.url, context, config.contact.timeout_s) as link,
-        open_store(settings.mirror, [MIGRATIONS]) as store,
+        open_store(settings.mirror, [MIGRATIONS], vault.key(MIRROR_KEY)) as store,
     ):
-        ends = Ends(settings.device, identity, verify, link, clock, randomness)
+        ends = Ends(
+            settings.device, identity, verify, link, clock, randomness,
+            choose_counter(config.counter), journal_key=vault.key(JOURNAL_KEY),
+        )  # fmt: skip
         schedule = Schedule(config.contact, randomness)
         yield Agent(Contact(ends, store), schedule, settings.journal, store, clock)
 

@@ -2,7 +2,8 @@
 
 Place in the flow: agent.toml → **config** → `__main__`.
 
-* Provisioning writes [agent] and [core]; [contact] is left to whoever runs the device.
+* Provisioning writes [agent], [core], [vault] and [counter]; [contact] is left to whoever runs the
+  device.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 
 import msgspec
+
+from edge.config import CounterSection, VaultSection
 
 
 class AgentSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -67,4 +70,6 @@ class AgentConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     agent: AgentSection
     core: CoreSection
+    vault: VaultSection
+    counter: CounterSection = CounterSection()
     contact: ContactSection = ContactSection()

@@ -7,12 +7,12 @@ Place in the flow: mirror's notes, journal → **status** → `lastmile-agent st
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from backend_sync.agent.contact import open_journal
-from edge.errors import DeviceFault
+from edge.errors import DeviceFault, LastmileError
 from edge.mirror import MirrorReader
 from edge.store import open_reader
 
@@ -21,6 +21,35 @@ if TYPE_CHECKING:
 
 SECOND_US: Final = 1_000_000
 HALTED: Final = "halted"
+KEYS: Final = {
+    "tpm": "in the TPM of this machine",
+    "file": "in a file: who takes the whole machine can read the stores",
+}
+COUNTERS: Final = {
+    "tpm": "in the TPM of this machine",
+    "file": "in a file: witnesses an old disk only while it is on another medium",
+    "none": "none: an old copy of the disk is noticed by the core alone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A device's files, what they are encrypted with, and where that lies.
+
+    Attributes:
+        journal: The kiosk's, only read.
+        journal_key: None for a plain one; the same for the next.
+        mirror: The agent's.
+        keys: `tpm` or `file`; empty where nothing is encrypted.
+        counter: `tpm`, `file` or `none`.
+    """
+
+    journal: Path
+    journal_key: bytes | None = field(repr=False)
+    mirror: Path
+    mirror_key: bytes | None = field(repr=False)
+    keys: str = ""
+    counter: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +66,8 @@ class Status:
         next_contact_us: When the next is planned.
         core_ahead_us: How far the core's clock was ahead of ours then.
         scopes: Scope → how far the mirror has come.
+        keys: Where the keys of the files lie: `tpm` or `file`.
+        counter: What would notice an old copy of the disk: `tpm`, `file` or `none`.
     """
 
     device: str
@@ -48,6 +79,8 @@ class Status:
     next_contact_us: int | None
     core_ahead_us: int | None
     scopes: dict[str, int]
+    keys: str = ""
+    counter: str = "none"
 
     def as_dict(self) -> dict[str, Any]:
         """Returns it for JSON."""
@@ -63,21 +96,24 @@ class Status:
             f"last contact  {_spell(self.contact_us)}",
             f"next contact  {_spell(self.next_contact_us)}",
             "mirror        " + (", ".join(f"{k} {v}" for k, v in self.scopes.items()) or "empty"),
+            f"keys          {KEYS.get(self.keys, 'none: the files are plain')}",
+            f"counter       {COUNTERS[self.counter]}",
         ]
         if self.uplink == HALTED:
             said.append("Uploads have stopped. Keep this device as it is and call the bank.")
         return said
 
 
-def read_status(device: str, journal: Path, mirror: Path) -> Status:
+def read_status(device: str, files: Files) -> Status:
     """Reads the state of sync from the files of a device."""
-    seq = _journal_seq(device, journal)
+    seq = _journal_seq(device, files)
+    places = {"keys": files.keys, "counter": files.counter}
     try:
-        store = open_reader(mirror)
+        store = open_reader(files.mirror, files.mirror_key)
     except DeviceFault as error:
         if error.code != "store-missing":
             raise
-        return Status(device, "never", "", seq, 0, None, None, None, {})
+        return Status(device, "never", "", seq, 0, None, None, None, {}, **places)
     with store:
         noted = MirrorReader(store).noted
         rows = store.rows("SELECT scope, cursor FROM mirror_scopes ORDER BY scope")
@@ -91,14 +127,15 @@ def read_status(device: str, journal: Path, mirror: Path) -> Status:
             noted("next_contact_us"),
             noted("core_ahead_us"),
             {row["scope"]: row["cursor"] for row in rows},
+            **places,
         )
 
 
-def _journal_seq(device: str, path: Path) -> int | None:
+def _journal_seq(device: str, files: Files) -> int | None:
     try:
-        with open_journal(path, device) as journal:
+        with open_journal(files.journal, device, files.journal_key) as journal:
             return int(journal.head().seq) if journal else None
-    except DeviceFault:
+    except LastmileError:
         return None
 
 

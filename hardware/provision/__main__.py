@@ -20,6 +20,7 @@ from edge.errors import LastmileError, LocalError
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.provision.bundle import BUNDLE_BYTES_MAX
 from hardware.provision.install import Place, install, read_installed
+from hardware.provision.keeping import Wishes, judge_counter, judge_keys
 from hardware.provision.label import label_code, label_text, short_fingerprint
 from hardware.provision.request import BUILT_US, KINDS, KIOSK, Order, Site, prepare
 from hardware.provision.selftest import run_selftest
@@ -81,6 +82,18 @@ def _add_place(verb: argparse.ArgumentParser) -> None:
         action="store_true",
         help="kiosk: both windows on one screen; on a desk, never in a village",
     )
+    verb.add_argument(
+        "--tpm",
+        default="",
+        metavar="TCTI",
+        help="kiosk: keep keys and counter in this TPM, such as device:/dev/tpmrm0",
+    )
+    verb.add_argument(
+        "--counter-file",
+        type=Path,
+        metavar="FILE",
+        help="kiosk: keep the counter here, on a card or stick that is not the disk",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,18 +128,24 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _install(arguments: argparse.Namespace) -> int:
+    counter = arguments.counter_file
     place = Place(
         arguments.vehicle,
         arguments.village,
         arguments.operator_screen,
         arguments.customer_screen,
         arguments.single_screen,
+        Wishes(arguments.tpm, str(counter.absolute()) if counter else ""),
     )
     content = _read(arguments.bundle)
-    done = install(Site(arguments.dir), content, place, SystemClock().now().wall_us)
+    now_us, randomness = SystemClock().now().wall_us, SystemRandomness()
+    done = install(Site(arguments.dir), content, place, now_us, randomness)
     print(f"{done.device} is installed.")
     print(f"certificate  {short_fingerprint(done.certificate)}")
     print(f"bank's root  {short_fingerprint(done.root)}   compare it with the work order")
+    if done.kind == KIOSK:
+        print(f"keys         {judge_keys(arguments.dir, randomness)[1]}")
+        print(f"counter      {judge_counter(arguments.dir)[1]}")
     first = done.settings[0]
     print(f"next         lastmile-{done.kind} run --config {first}")
     if done.kind == KIOSK:

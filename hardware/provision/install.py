@@ -5,6 +5,7 @@ Place in the flow: bundle → **install** → `gateway.toml`, or `kiosk.toml` an
     core/certificate.pem, core/ca.pem                      the device's chain, and whom it trusts
     core/signing.pub, core/hpke.pub, core/catalogue.pub    the core's public keys, hexadecimal
     keys/lookup.key                                        kiosk: opened with our own key, 0600
+    keys/vault.key or vault.sealed, keys/counter           kiosk: see keeping
     gateway.toml | kiosk.toml, agent.toml                  written last: they say that all is there
 
 * Everything is verified before the first byte is written, and each file is replaced wholly: a
@@ -29,6 +30,7 @@ from hardware.provision.bundle import (
     root_of,
     verify_bundle,
 )
+from hardware.provision.keeping import NOTHING, Wishes, keep
 from hardware.provision.request import BUILT_US, GATEWAY, read_request
 from hardware.provision.selftest import judge_clock
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from edge.ports import Randomness
     from hardware.provision.bundle import Bundle
     from hardware.provision.request import Site
 
@@ -56,6 +59,7 @@ class Place:
         operator_screen: Kiosk: name of the agent's screen, such as `HDMI-1`.
         customer_screen: Kiosk: name of the customer's screen.
         single_screen: Kiosk: both windows on one screen, on a desk.
+        keeping: Kiosk: where its keys and its counter are to be.
     """
 
     vehicle: str = ""
@@ -63,6 +67,7 @@ class Place:
     operator_screen: str = ""
     customer_screen: str = ""
     single_screen: bool = False
+    keeping: Wishes = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,9 @@ class Installed:
     settings: tuple[Path, ...]
 
 
-def install(site: Site, content: bytes, place: Place, now_us: int) -> Installed:
+def install(
+    site: Site, content: bytes, place: Place, now_us: int, randomness: Randomness
+) -> Installed:
     """Verifies a bundle and installs it.
 
     Args:
@@ -92,6 +99,7 @@ def install(site: Site, content: bytes, place: Place, now_us: int) -> Installed:
         content: The bundle's bytes, from outside.
         place: What the technician sets.
         now_us: Wall time, microseconds UTC.
+        randomness: The device's source of keys.
 
     Raises:
         LocalError: Nothing was prepared here.
@@ -106,8 +114,9 @@ def install(site: Site, content: bytes, place: Place, now_us: int) -> Installed:
     certificate = verify_bundle(bundle, owner, now_us)
     lookup_key = _open_lookup_key(site, bundle)
     _require_broker(bundle)
+    kept = {} if bundle.kind == GATEWAY else keep(site.directory, place.keeping, randomness)
     _write_keys(site, bundle, lookup_key)
-    settings = _write_settings(site, bundle, place)
+    settings = _write_settings(site, bundle, place, kept)
     return Installed(bundle.device, bundle.kind, certificate, root_of(bundle.ca), settings)
 
 
@@ -192,7 +201,9 @@ def _line(text: str) -> bytes:
 
 
 # ------------------------------------------------------------------ settings
-def _write_settings(site: Site, bundle: Bundle, place: Place) -> tuple[Path, ...]:
+def _write_settings(
+    site: Site, bundle: Bundle, place: Place, kept: Settings
+) -> tuple[Path, ...]:
     (site.directory / "data").mkdir(mode=0o700, exist_ok=True)
     if bundle.kind == GATEWAY:
         files = {"gateway.toml": _gateway(bundle, place)}
@@ -202,7 +213,7 @@ def _write_settings(site: Site, bundle: Bundle, place: Place) -> tuple[Path, ...
     for name, (firm, first) in files.items():
         path = site.directory / name
         before = read_toml(path) if path.exists() else {}
-        write_config(path, merge(before, firm, first))
+        write_config(path, merge(before, {**firm, **kept}, first))
     return tuple(site.directory / name for name in files)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.certificates import make_csr
 from edge.errors import DeviceFault, LocalError
 from edge.keys import FileIdentity, HpkeKeypair, write_private
+from hardware.provision.keeping import require_cipher
 from hardware.provision.selftest import run_selftest
 from hardware.sim.pin_pad import create_pad
 
@@ -117,10 +118,13 @@ def prepare(site: Site, order: Order, clock: Clock, randomness: Randomness) -> d
         The request as written to `request.json`.
 
     Raises:
-        LocalError: The folder holds another device, or the kind is unknown.
+        LocalError: The folder holds another device, the kind is unknown, or a kiosk's stores could
+            not be encrypted here.
         DeviceFault: The self-test failed; the text lists what to do.
     """
     _check_order(site, order)
+    if order.kind == KIOSK:
+        require_cipher()
     checks = run_selftest(site.directory, clock, randomness, BUILT_US)
     raise_if_unfit(checks)
     identity = _identity(site, order.device)

@@ -9,16 +9,19 @@ Place in the flow: first step of `lastmile-provision prepare`, and `lastmile-pro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import LastmileError
+from edge.sqlite import HAS_CIPHER
 from edge.store import open_store
+from hardware.provision.keeping import judge_counter, judge_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge.ports import Clock, Randomness
@@ -33,6 +36,7 @@ FUTURE_US_MAX: Final = 15 * YEAR_US
 
 PATTERN_BYTES: Final = 64 * 1024
 KEY_BYTES: Final = 32
+TRIAL: Final = "written_by_the_selftest"
 DISTINCT_MIN: Final = 32
 """Of 64 random bytes fewer than 32 distinct ones are less likely than 1 in 10^13."""
 
@@ -55,7 +59,7 @@ class Check:
 def run_selftest(
     directory: Path, clock: Clock, randomness: Randomness, floor_us: int
 ) -> list[Check]:
-    """Tries disk, database, clock and entropy.
+    """Tries disk, database, clock, entropy and encryption, and a kiosk's keys and counter.
 
     Args:
         directory: The data directory the device will use; created when missing.
@@ -72,6 +76,9 @@ def run_selftest(
         _guarded("database-full-sync", lambda: _check_database(directory, randomness)),
         _guarded("clock", lambda: judge_clock(clock.now().wall_us, floor_us)),
         _guarded("entropy", lambda: _check_entropy(randomness)),
+        _guarded("encryption", lambda: _check_encryption(directory, randomness)),
+        _guarded("keys", lambda: judge_keys(directory, randomness)),
+        _guarded("counter", lambda: judge_counter(directory)),
     ]
 
 
@@ -117,14 +124,33 @@ def _check_disk(directory: Path, randomness: Randomness) -> tuple[bool, str]:
 
 def _check_database(directory: Path, randomness: Randomness) -> tuple[bool, str]:
     """`open_store` itself refuses a disk on which SQLite cannot be kept safe."""
+    with _trial_path(directory, randomness) as path:
+        _write_trial(path, None)
+    return True, "a transaction was synced to disk through a write-ahead log"
+
+
+def _check_encryption(directory: Path, randomness: Randomness) -> tuple[bool, str]:
+    if not HAS_CIPHER:
+        return True, "no SQLCipher here: fit for a vehicle box, not for a kiosk"
+    with _trial_path(directory, randomness) as path:
+        _write_trial(path, randomness.token(KEY_BYTES))
+        hidden = TRIAL.encode() not in path.read_bytes()
+    return hidden, "a store was encrypted" if hidden else "SQLCipher writes in plain; install anew"
+
+
+@contextlib.contextmanager
+def _trial_path(directory: Path, randomness: Randomness) -> Iterator[Path]:
     path = directory / f".selftest-{randomness.token(4).hex()}.db"
     try:
-        with open_store(path, []) as store, store.transaction():
-            store.execute("CREATE TABLE trial (line TEXT)")
+        yield path
     finally:
         for leftover in directory.glob(path.name + "*"):
             leftover.unlink(missing_ok=True)
-    return True, "a transaction was synced to disk through a write-ahead log"
+
+
+def _write_trial(path: Path, key: bytes | None) -> None:
+    with open_store(path, [], key) as store, store.transaction():
+        store.execute(f"CREATE TABLE {TRIAL} (line TEXT)")
 
 
 def _check_entropy(randomness: Randomness) -> tuple[bool, str]:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.config import CounterSection, VaultSection
 from edge.journal import JournalReader, decode_entry
 from edge.ports import Instant
+from edge.purposes import JOURNAL_KEY
 from edge.store import open_reader
 from hardware.drivers.clock import SystemClock
 from hardware.sim.cards import pad_asks, place_card, type_pin
@@ -15,7 +17,7 @@ from hardware.sim.printer import load_paper
 from kiosk_app.__main__ import build_counter, build_shell
 from kiosk_app.config import CoreSection, DevicesSection, KioskConfig, KioskSection, ScreensSection
 from tests.gui.pilot import Pilot
-from tests.unit.kiosk_app.village import KIOSK, PAD, START_US, build_village
+from tests.unit.kiosk_app.village import KIOSK, PAD, START_US, build_village, village_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +55,8 @@ def configure(village: Village) -> KioskConfig:
             folder / "lookup.hex",
         ),
         CoreSection(folder / "core.hex", folder / "catalogue.hex"),
+        VaultSection("file", folder / "vault.key"),
+        CounterSection("none"),
         DevicesSection(sim_dir=folder / "sim", pad=PAD, pad_dir=folder / "pad"),
         ScreensSection("operator", "customer"),
     )  # fmt: skip
@@ -70,7 +74,8 @@ class Served:
         self.pilot.wait_step("idle")
 
     def facts(self) -> list[dict[str, object]]:
-        store = open_reader(self.village.folder / "data" / "journal.db")
+        folder = self.village.folder
+        store = open_reader(folder / "data" / "journal.db", village_key(folder, JOURNAL_KEY))
         entries = [
             decode_entry(entry) for entry, _ in JournalReader(store, KIOSK).read(0, 99, 1 << 20)
         ]

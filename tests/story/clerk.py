@@ -17,8 +17,10 @@ from edge.journal import MIGRATIONS as JOURNAL
 from edge.journal import Journal
 from edge.mirror import MirrorReader
 from edge.ports import Command
+from edge.purposes import JOURNAL_KEY, MIRROR_KEY
 from edge.store import open_reader, open_store
 from hardware.drivers.clock import SystemClock
+from hardware.drivers.counter_file import FileCounter
 from hardware.sim.cards import type_pin
 from hardware.sim.pin_pad import TYPED_NAME, PinPad
 from kiosk_app.service_checks import read_service
@@ -104,12 +106,14 @@ def clerk_of(town: Town) -> Iterator[Clerk]:
     """Opens the kiosk's files, serves, and closes them again."""
     folder, clock = town.kiosk_dir, SystemClock()
     with (
-        open_store(folder / "data" / "journal.db", [JOURNAL, TILL]) as store,
-        open_reader(folder / "mirror.db") as mirrored,
+        open_store(
+            folder / "data" / "journal.db", [JOURNAL, TILL], town.kiosk_key(JOURNAL_KEY)
+        ) as store,
+        open_reader(folder / "mirror.db", town.kiosk_key(MIRROR_KEY)) as mirrored,
     ):
         lookup_key = bytes.fromhex((folder / "keys" / "lookup.key").read_text(encoding="ascii"))
         site = Site(KIOSK, VILLAGE, lookup_key, town.core_public)
         mirror = MirrorReader(mirrored)
-        journal = Journal(store, KIOSK, clock)
+        journal = Journal(store, KIOSK, clock, FileCounter(folder / "keys" / "counter"))
         teller = Teller(site, journal, Till(store), lambda: mirror, clock)
         yield Clerk(town, teller, PinPad(folder / "pad", clock))

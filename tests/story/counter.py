@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config import load_config
 from edge.errors import LocalError
+from edge.purposes import JOURNAL_KEY
 from edge.store import open_reader
 from hardware.drivers.clock import SystemClock
 from hardware.sim.cards import place_card, remove_card, type_pin
@@ -169,7 +170,8 @@ class Counter:
 
 def read_till(town: Town) -> dict[str, int]:
     """Returns what the kiosk's own files say: `entries` of the journal, `spent_fen` of leases."""
-    with open_reader(town.kiosk_dir / "data" / "journal.db") as store:
+    key = town.kiosk_key(JOURNAL_KEY)
+    with open_reader(town.kiosk_dir / "data" / "journal.db", key) as store:
         row = store.row(
             "SELECT (SELECT count(*) FROM journal) AS entries, "
             "(SELECT coalesce(sum(amount_fen), 0) FROM lease_spends) AS spent_fen"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config import read_toml, write_config
 from edge.mirror import MirrorReader
+from edge.purposes import MIRROR_KEY
 from edge.store import open_reader
 from kiosk_app.receipt import STATUSES
 from tests.story import drive
@@ -246,7 +247,7 @@ class Play:
 
 
 def _drawer(town: Town) -> int:
-    with open_reader(town.kiosk_dir / "mirror.db") as store:
+    with open_reader(town.kiosk_dir / "mirror.db", town.kiosk_key(MIRROR_KEY)) as store:
         value = MirrorReader(store).get("drawer", KIOSK)
     if not isinstance(value, dict):
         raise Surprise("the mirror holds the drawer", "a balance", value)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hardware.drivers.broker import LOOPBACK, answers, choose_kind, free_port
+from hardware.drivers.clock import SystemRandomness
+from hardware.drivers.vault_file import FileVault
 from hardware.sim.cards import villagers
 from tests.story.transcript import Transcript
 
@@ -76,6 +78,10 @@ class Town:
     def kiosk_dir(self) -> Path:
         """The kiosk's folder."""
         return self.world.directory / "kiosk"
+
+    def kiosk_key(self, name: str) -> bytes:
+        """Returns what a file of the kiosk is encrypted with, from its vault."""
+        return FileVault(self.kiosk_dir / "keys" / "vault.key", SystemRandomness()).key(name)
 
     @property
     def broker_dir(self) -> Path:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import DeviceFault
 from edge.mirror import MirrorReader
+from edge.purposes import MIRROR_KEY
 from edge.store import open_reader
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _look(town: Town, query: str) -> int:
 def entries_uploaded(town: Town) -> int:
     """Returns how many journal entries the core is known to hold, at the kiosk."""
     try:
-        with open_reader(town.kiosk_dir / "mirror.db") as store:
+        with open_reader(town.kiosk_dir / "mirror.db", town.kiosk_key(MIRROR_KEY)) as store:
             return int(MirrorReader(store).noted("mark_seq") or 0)
     except DeviceFault:
         return 0

@@ -44,6 +44,17 @@ def test_every_unit_gives_up_what_it_does_not_need(unit: Path) -> None:
     assert any(line.startswith("RestrictAddressFamilies=") for line in lines)
 
 
+def test_the_drop_in_opens_the_tpm_and_nothing_else() -> None:
+    drop_in = (UNITS[0].parent / "tpm.conf").read_text(encoding="utf-8").splitlines()
+    settings = [line for line in drop_in if line and not line.startswith("#")]
+    assert settings == [
+        "[Service]",
+        "SupplementaryGroups=tss",
+        "PrivateDevices=no",
+        "DeviceAllow=/dev/tpmrm0 rw",
+    ]
+
+
 def test_the_kiosk_has_no_network() -> None:
     kiosk = next(unit for unit in UNITS if unit.stem == "lastmile-kiosk")
     assert "RestrictAddressFamilies=AF_UNIX" in kiosk.read_text(encoding="utf-8").splitlines()

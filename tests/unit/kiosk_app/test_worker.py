@@ -14,6 +14,7 @@ from edge.config import load_config, write_config
 from edge.errors import LastmileError, LocalError
 from edge.keys import FileIdentity, write_private
 from hardware.drivers.clock import SystemClock
+from hardware.drivers.counter_file import FileCounter
 from hardware.sim.cards import place_card, type_pin
 from kiosk_app.__main__ import build_counter, main
 from kiosk_app.config import KioskConfig
@@ -57,10 +58,13 @@ def installed(tmp_path: Path) -> Iterator[Village]:
     write_private(tmp_path / "lookup.key", bank.lookup_key.hex().encode())
     for name, identity in (("signing.pub", bank.core), ("catalogue.pub", bank.signer)):
         (tmp_path / name).write_text(identity.public_bytes.hex())
+    FileCounter(tmp_path / "counter").create()
     write_config(tmp_path / "kiosk.toml", {
         "kiosk": {"device": KIOSK, "village": "新立村", "data_dir": "data", "identity": "kiosk.pem",
                   "mirror": "mirror.db", "lookup_key": "lookup.key"},
         "core": {"signing_public": "signing.pub", "catalogue_public": "catalogue.pub"},
+        "vault": {"kind": "file", "path": "vault.key"},
+        "counter": {"kind": "file", "path": "counter"},
         "devices": {"sim_dir": "sim", "pad": PAD, "pad_dir": "pad"},
     })  # fmt: skip
     yield village

@@ -25,8 +25,10 @@ from edge.journal import Journal, decode_entry
 from edge.keys import FileIdentity, hpke_seal, sign_evidence
 from edge.mirror import Mirror, checksum
 from edge.ports import Command, Completion, Instant
-from edge.purposes import PIN_INFO, id_key
+from edge.purposes import JOURNAL_KEY, MIRROR_KEY, PIN_INFO, id_key
 from edge.store import open_store
+from hardware.drivers.clock import SystemRandomness
+from hardware.drivers.vault_file import FileVault
 from hardware.sim.cards import place_card, type_pin, villagers
 from hardware.sim.id_reader import simulated_id_reader
 from hardware.sim.pin_pad import PinPad, create_pad
@@ -199,13 +201,14 @@ class Village:
         self.store = open_store(
             self.folder / "data" / "journal.db",
             [edge_journal.MIGRATIONS, till.MIGRATIONS, catalogue.MIGRATIONS],
+            village_key(self.folder, JOURNAL_KEY),
         )
         self.devices: dict[str, Any] = {
             "id_reader": simulated_id_reader(self.folder / "sim", self.clock),
             "printer": simulated_printer(self.folder / "sim", self.clock),
             "pin_pad": self.pad_device if self.quick else PinPad(self.folder / "pad", self.clock),
         }
-        self.mirror = MirrorFile(self.folder / "mirror.db")
+        self.mirror = MirrorFile(self.folder / "mirror.db", village_key(self.folder, MIRROR_KEY))
         self.journal = Journal(self.store, KIOSK, self.clock)
         site = Site(
             KIOSK,
@@ -306,6 +309,11 @@ class Village:
         return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))]
 
 
+def village_key(folder: Path, name: str) -> bytes:
+    """What a kiosk's file is encrypted with: the vault lies in `vault.key`, as settings name it."""
+    return FileVault(folder / "vault.key", SystemRandomness()).key(name)
+
+
 def build_village(folder: Path, *, quick: bool = True) -> Village:
     """Makes a village with one customer, lease and catalogue; its kiosk is still switched off."""
     clock = Clock()
@@ -315,7 +323,9 @@ def build_village(folder: Path, *, quick: bool = True) -> Village:
         FileIdentity.create(folder / "core.pem", "core"),
         FileIdentity.create(folder / "catalogue.pem", "catalogue"),
         bytes(range(32)),
-        open_store(folder / "mirror.db", [edge_mirror.MIGRATIONS]),
+        open_store(
+            folder / "mirror.db", [edge_mirror.MIGRATIONS], village_key(folder, MIRROR_KEY)
+        ),
         pad.hpke_public,
     )  # fmt: skip
     kiosk = FileIdentity.create(folder / "kiosk.pem", KIOSK)

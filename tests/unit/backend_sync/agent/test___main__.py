@@ -71,7 +71,9 @@ def write_settings(core: Core, kiosk: Kiosk, pki: Pki, url: str) -> Path:
         "certificate": "certificate.pem",
     }
     theirs = {"url": url, "ca": str(pki.ca), "signing_public": "signing.pub"}
-    write_config(path, {"agent": own, "core": theirs, "contact": {"timeout_s": 10}})
+    vault = {"kind": "file", "path": "vault.key"}
+    sections = {"agent": own, "core": theirs, "vault": vault, "contact": {"timeout_s": 10}}
+    write_config(path, sections)
     return path
 
 
@@ -86,6 +88,7 @@ def test_once_brings_the_journal_up_and_the_mirror_down(
     assert main(["status", "--json", "--config", config]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["uplink"], told["journal_seq"], told["mark_seq"]) == ("ready", 30, 30)
+    assert (told["keys"], told["counter"]) == ("file", "none")
     kiosk.journal.unlink()
     assert main(["run", "--once", "--config", config]) == 1
     assert "rollback" in capsys.readouterr().err

@@ -10,9 +10,10 @@ from backend_sync.agent.agent import Agent
 from backend_sync.agent.config import ContactSection
 from backend_sync.agent.link import Unreachable
 from backend_sync.agent.schedule import Schedule
-from backend_sync.agent.status import read_status
+from backend_sync.agent.status import Files, read_status
 from backend_sync.messages import downlink_path, open_request
 from edge.keys import verifier
+from edge.purposes import JOURNAL_KEY, MIRROR_KEY
 from tests.unit.backend_sync.agent.village import DEVICE, START_US
 
 if TYPE_CHECKING:
@@ -108,20 +109,28 @@ def test_once_brings_everything(
     assert core.entries() == kiosk.chain()
 
 
+def files_of(kiosk: Kiosk) -> Files:
+    journal_key, mirror_key = kiosk.key(JOURNAL_KEY), kiosk.key(MIRROR_KEY)
+    return Files(kiosk.journal, journal_key, kiosk.mirror, mirror_key, "file", "tpm")
+
+
 def test_status_tells_how_far_sync_has_come(kiosk: Kiosk, wire: Wire) -> None:
-    assert read_status(DEVICE, kiosk.journal, kiosk.mirror).uplink == "never"
+    assert read_status(DEVICE, files_of(kiosk)).uplink == "never"
     kiosk.write(3)
     with kiosk.open_mirror() as store:
         make_agent(kiosk, wire, store).run_once()
         kiosk.write(2)
-        status = read_status(DEVICE, kiosk.journal, kiosk.mirror)
+        status = read_status(DEVICE, files_of(kiosk))
     assert (status.uplink, status.code) == ("ready", "")
     assert (status.journal_seq, status.mark_seq) == (5, 3)
     assert status.contact_us is not None
     assert status.next_contact_us is not None
     assert status.contact_us <= status.next_contact_us
     assert status.scopes["drawer"] >= 1
-    assert "entry 5; the core holds up to 3" in "\n".join(status.lines())
+    told = "\n".join(status.lines())
+    assert "entry 5; the core holds up to 3" in told
+    assert "keys          in a file: who takes the whole machine" in told
+    assert "counter       in the TPM" in told
 
 
 def test_status_says_why_uploads_stopped(kiosk: Kiosk, wire: Wire) -> None:
@@ -129,7 +138,7 @@ def test_status_says_why_uploads_stopped(kiosk: Kiosk, wire: Wire) -> None:
     kiosk.meet(wire)
     kiosk.journal.unlink()
     kiosk.meet(wire)
-    status = read_status(DEVICE, kiosk.journal, kiosk.mirror)
+    status = read_status(DEVICE, files_of(kiosk))
     assert (status.uplink, status.code, status.journal_seq) == ("halted", "rollback", None)
     assert "call the bank" in status.lines()[-1]
     assert status.as_dict()["code"] == "rollback"

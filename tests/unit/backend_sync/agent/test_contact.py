@@ -24,6 +24,7 @@ from edge.codec import decode, deflate, encode, inflate
 from edge.errors import DeviceFault
 from edge.journal import MIGRATIONS, chain, genesis
 from edge.keys import FileIdentity, verifier
+from edge.purposes import JOURNAL_KEY
 from edge.seal import read_sign1, sign1
 from edge.store import open_store
 from tests.unit.backend_sync.agent.village import (
@@ -125,7 +126,7 @@ def test_tombstones_take_back(core: Core, kiosk: Kiosk, wire: Wire) -> None:
 
 def begin_epoch(kiosk: Kiosk, epoch: int) -> None:
     """Begins the journal anew, as a replaced disk does, with one entry."""
-    with open_store(kiosk.journal, [MIGRATIONS]) as store:
+    with open_store(kiosk.journal, [MIGRATIONS], kiosk.key(JOURNAL_KEY)) as store:
         entry = encode({"device": DEVICE, "epoch": epoch, "seq": 1})
         link = chain(genesis(DEVICE, epoch), entry)
         store.execute("INSERT INTO journal VALUES (?, 1, ?, ?)", (epoch, entry, link))
@@ -423,7 +424,7 @@ def test_a_journal_that_vanished_is_no_new_kiosk(core: Core, kiosk: Kiosk, wire:
 
 def test_a_journal_whose_chain_is_broken_is_not_sent(core: Core, kiosk: Kiosk, wire: Wire) -> None:
     kiosk.write(3)
-    with open_store(kiosk.journal, []) as store:
+    with open_store(kiosk.journal, [], kiosk.key(JOURNAL_KEY)) as store:
         store.execute("DROP TRIGGER journal_unchanged")
         store.execute("UPDATE journal SET entry = x'00' WHERE seq = 2")
     outcome = kiosk.meet(wire)

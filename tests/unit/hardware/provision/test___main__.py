@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hardware.drivers.clock import SystemClock
+from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.provision.__main__ import main
 from hardware.provision.install import Place, install, read_installed
 from hardware.provision.label import label_code, label_text, short_fingerprint
@@ -31,6 +31,8 @@ def test_the_whole_way_by_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert "compare it with the work order" in told
     assert "lastmile-agent run --once" in told
+    assert "keys         in a file: who takes the whole machine" in told
+    assert "counter      at 0 on the disk of the stores: witnesses nothing" in told
     assert "Lastmile kiosk\nkiosk-1\n" in told
 
 
@@ -72,7 +74,7 @@ def test_a_bundle_that_is_not_for_this_device_fails(
 def test_a_label_lets_the_bank_recognise_the_certificate(tmp_path: Path) -> None:
     site, request = prepare_kiosk(tmp_path / "kiosk")
     bundle = spell(Bank(tmp_path / "bank").answer(request))
-    done = install(site, bundle, Place(), NOW_US)
+    done = install(site, bundle, Place(), NOW_US, SystemRandomness())
     owner, certificate = read_installed(site)
     short = short_fingerprint(certificate)
     assert certificate == done.certificate
@@ -85,5 +87,7 @@ def test_a_label_lets_the_bank_recognise_the_certificate(tmp_path: Path) -> None
 def test_the_label_has_a_code_where_it_can_be_drawn(tmp_path: Path) -> None:
     pytest.importorskip("segno")
     site, request = prepare_kiosk(tmp_path / "kiosk")
-    install(site, spell(Bank(tmp_path / "bank").answer(request)), Place(), NOW_US)
+    install(
+        site, spell(Bank(tmp_path / "bank").answer(request)), Place(), NOW_US, SystemRandomness()
+    )
     assert label_code(*read_installed(site)).count("\n") > 10

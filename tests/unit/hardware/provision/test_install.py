@@ -19,6 +19,7 @@ from edge.config import load_config, read_toml, write_config
 from edge.errors import DeviceFault, LastmileError, LocalError, PeerError
 from edge.keys import FileIdentity, hpke_seal
 from edge.purposes import LOOKUP_INFO
+from hardware.drivers.clock import SystemRandomness
 from hardware.provision.bundle import BUNDLE_BYTES_MAX
 from hardware.provision.install import Place, install, merge, read_installed
 from hardware.provision.request import Site
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     Bundle = dict[str, Any]
 
+RANDOMNESS = SystemRandomness()
 NOWHERE = Place()
 
 
@@ -69,7 +71,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 # ------------------------------------------------------------------ the good day
 def test_a_kiosk_gets_keys_certificates_and_settings(bank: Bank, kiosk: Site) -> None:
-    done = install(kiosk, spell(bundle_for(bank, kiosk)), Place(village="柳树村"), NOW_US)
+    done = install(
+        kiosk, spell(bundle_for(bank, kiosk)), Place(village="柳树村"), NOW_US, RANDOMNESS
+    )
     assert [path.name for path in done.settings] == ["kiosk.toml", "agent.toml"]
     assert kiosk.lookup_key.stat().st_mode & 0o077 == 0
     config = load_config(done.settings[0], KioskConfig)
@@ -81,7 +85,7 @@ def test_a_kiosk_gets_keys_certificates_and_settings(bank: Bank, kiosk: Site) ->
 
 
 def test_the_agent_finds_everything_that_its_settings_name(bank: Bank, kiosk: Site) -> None:
-    install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US)
+    install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US, RANDOMNESS)
     config = load_config(kiosk.directory / "agent.toml", AgentConfig)
     for path in (config.agent.identity, config.agent.certificate, config.core.ca):
         assert path.is_file()
@@ -95,7 +99,7 @@ def test_the_agent_finds_everything_that_its_settings_name(bank: Bank, kiosk: Si
 
 def test_the_vehicle_box_takes_its_settings(bank: Bank, tmp_path: Path) -> None:
     site, _ = prepare_gateway(tmp_path / "box")
-    install(site, spell(bundle_for(bank, site)), Place(vehicle="bus-17"), NOW_US)
+    install(site, spell(bundle_for(bank, site)), Place(vehicle="bus-17"), NOW_US, RANDOMNESS)
     config = load_config(site.directory / "gateway.toml", GatewayConfig)
     assert (config.gateway.device, config.gateway.vehicle) == ("box-1", "bus-17")
     assert config.broker is not None
@@ -108,9 +112,9 @@ def test_the_vehicle_box_takes_its_settings(bank: Bank, tmp_path: Path) -> None:
 
 def test_installing_twice_changes_nothing(bank: Bank, kiosk: Site) -> None:
     bundle = spell(bundle_for(bank, kiosk))
-    install(kiosk, bundle, Place(village="柳树村"), NOW_US)
+    install(kiosk, bundle, Place(village="柳树村"), NOW_US, RANDOMNESS)
     before = contents(kiosk.directory)
-    install(kiosk, bundle, NOWHERE, NOW_US)
+    install(kiosk, bundle, NOWHERE, NOW_US, RANDOMNESS)
     assert contents(kiosk.directory) == before
 
 
@@ -118,12 +122,12 @@ def test_what_a_person_set_is_kept_and_what_the_bank_says_is_renewed(
     bank: Bank, kiosk: Site
 ) -> None:
     bundle = bundle_for(bank, kiosk)
-    install(kiosk, spell(bundle), NOWHERE, NOW_US)
+    install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
     path = kiosk.directory / "agent.toml"
     settings = read_toml(path)
     write_config(path, {**settings, "contact": {"interval_s": 60}})
     bundle["core"]["url"] = "https://core.bank.example:8443"
-    install(kiosk, spell(bundle), NOWHERE, NOW_US)
+    install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
     config = load_config(path, AgentConfig)
     assert config.contact.interval_s == 60
     assert config.core.url == "https://core.bank.example:8443"
@@ -131,17 +135,17 @@ def test_what_a_person_set_is_kept_and_what_the_bank_says_is_renewed(
 
 def test_screens_once_named_stay_named(bank: Bank, kiosk: Site) -> None:
     bundle = spell(bundle_for(bank, kiosk))
-    install(kiosk, bundle, Place(single_screen=True), NOW_US)
+    install(kiosk, bundle, Place(single_screen=True), NOW_US, RANDOMNESS)
     two = Place(operator_screen="HDMI-1", customer_screen="HDMI-2")
-    install(kiosk, bundle, two, NOW_US)
-    install(kiosk, bundle, Place(village="柳树村"), NOW_US)
+    install(kiosk, bundle, two, NOW_US, RANDOMNESS)
+    install(kiosk, bundle, Place(village="柳树村"), NOW_US, RANDOMNESS)
     screens = read_toml(kiosk.directory / "kiosk.toml")["screens"]
     assert screens == {"operator": "HDMI-1", "customer": "HDMI-2", "single_screen": False}
 
 
 def test_a_certificate_is_renewed_under_the_same_root(bank: Bank, kiosk: Site) -> None:
-    first = install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US)
-    second = install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US)
+    first = install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US, RANDOMNESS)
+    second = install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US, RANDOMNESS)
     assert first.certificate.serial_number != second.certificate.serial_number
     assert read_installed(kiosk)[1] == second.certificate
 
@@ -226,7 +230,7 @@ def test_nothing_is_written_for_a_bundle(kind: str, bank: Bank, kiosk: Site) -> 
     damage(bundle)
     before = contents(kiosk.directory)
     with pytest.raises(PeerError) as caught:
-        install(kiosk, spell(bundle), NOWHERE, NOW_US)
+        install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
     assert caught.value.code == code
     assert contents(kiosk.directory) == before
 
@@ -236,7 +240,7 @@ def test_nothing_is_written_for_a_bundle(kind: str, bank: Bank, kiosk: Site) -> 
 )
 def test_what_is_no_json_object_is_refused(content: bytes, kiosk: Site) -> None:
     with pytest.raises(PeerError) as caught:
-        install(kiosk, content, NOWHERE, NOW_US)
+        install(kiosk, content, NOWHERE, NOW_US, RANDOMNESS)
     assert caught.value.code == "bundle-shape"
 
 
@@ -244,7 +248,7 @@ def test_a_bundle_that_was_copied_half_is_refused(bank: Bank, kiosk: Site) -> No
     whole = spell(bundle_for(bank, kiosk))
     for length in range(0, len(whole) - 2, 97):
         with pytest.raises(PeerError):
-            install(kiosk, whole[:length], NOWHERE, NOW_US)
+            install(kiosk, whole[:length], NOWHERE, NOW_US, RANDOMNESS)
 
 
 def test_a_certificate_for_a_former_key_is_refused(bank: Bank, kiosk: Site, tmp_path: Path) -> None:
@@ -252,7 +256,7 @@ def test_a_certificate_for_a_former_key_is_refused(bank: Bank, kiosk: Site, tmp_
     former = FileIdentity.create(tmp_path / "former.pem", "kiosk-1")
     bundle["certificate"] = bank.pki.issue_device(make_csr(former), "kiosk-1")
     with pytest.raises(PeerError, match="another key") as caught:
-        install(kiosk, spell(bundle), NOWHERE, NOW_US)
+        install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
     assert caught.value.code == "bundle-other-key"
 
 
@@ -263,25 +267,25 @@ def test_a_lookup_key_sealed_to_another_kiosk_is_refused(
     sealed = hpke_seal(bytes.fromhex(other["hpke_public"]), LOOKUP_KEY, LOOKUP_INFO).hex()
     bundle = {**bundle_for(bank, kiosk), "lookup_key_sealed": sealed}
     with pytest.raises(PeerError, match="not sealed to this device"):
-        install(kiosk, spell(bundle), NOWHERE, NOW_US)
+        install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
 
 
 def test_a_chain_to_another_banks_root_is_refused(bank: Bank, kiosk: Site, tmp_path: Path) -> None:
     stranger = Bank(tmp_path / "stranger", "bank")
     bundle = {**bundle_for(bank, kiosk), "ca": stranger.pki.ca.read_text()}
     with pytest.raises(PeerError) as caught:
-        install(kiosk, spell(bundle), NOWHERE, NOW_US)
+        install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
     assert caught.value.code == "bundle-chain"
 
 
 def test_an_installed_device_does_not_move_to_another_core(
     bank: Bank, kiosk: Site, tmp_path: Path
 ) -> None:
-    install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US)
+    install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US, RANDOMNESS)
     before = contents(kiosk.directory)
     stranger = Bank(tmp_path / "stranger", "bank")
     with pytest.raises(PeerError, match="retire it there") as caught:
-        install(kiosk, spell(bundle_for(stranger, kiosk)), NOWHERE, NOW_US)
+        install(kiosk, spell(bundle_for(stranger, kiosk)), NOWHERE, NOW_US, RANDOMNESS)
     assert caught.value.code == "bundle-root"
     assert contents(kiosk.directory) == before
 
@@ -298,14 +302,14 @@ def test_a_key_on_another_curve_is_refused(bank: Bank, kiosk: Site) -> None:
     forged = dated.sign(issuing, hashes.SHA256())
     bundle["certificate"] = forged.public_bytes(Encoding.PEM).decode()
     with pytest.raises(PeerError) as caught:
-        install(kiosk, spell(bundle), NOWHERE, NOW_US)
+        install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
     assert caught.value.code == "bundle-curve"
 
 
 def test_a_box_without_a_broker_is_refused(bank: Bank, tmp_path: Path) -> None:
     site, request = prepare_gateway(tmp_path / "box")
     with pytest.raises(PeerError, match="names no broker"):
-        install(site, spell(bank.answer(request, broker=None)), NOWHERE, NOW_US)
+        install(site, spell(bank.answer(request, broker=None)), NOWHERE, NOW_US, RANDOMNESS)
 
 
 # ------------------------------------------------------------------ the place and the disk
@@ -323,21 +327,21 @@ def test_with_a_wrong_clock_nothing_is_installed(
 ) -> None:
     before = contents(kiosk.directory)
     with pytest.raises(LastmileError, match="clock") as caught:
-        install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, wall_us)
+        install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, wall_us, RANDOMNESS)
     assert caught.value.code == code
     assert contents(kiosk.directory) == before
 
 
 def test_a_folder_that_was_not_prepared_takes_nothing(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="lastmile-provision prepare"):
-        install(Site(tmp_path), b"{}", NOWHERE, NOW_US)
+        install(Site(tmp_path), b"{}", NOWHERE, NOW_US, RANDOMNESS)
 
 
 def test_a_folder_without_its_key_says_so(bank: Bank, kiosk: Site) -> None:
     bundle = spell(bundle_for(bank, kiosk))
     kiosk.identity.unlink()
     with pytest.raises(DeviceFault, match="Provision this device first"):
-        install(kiosk, bundle, NOWHERE, NOW_US)
+        install(kiosk, bundle, NOWHERE, NOW_US, RANDOMNESS)
 
 
 def test_an_interrupted_installation_is_mended_by_the_next(bank: Bank, kiosk: Site) -> None:
@@ -345,13 +349,13 @@ def test_an_interrupted_installation_is_mended_by_the_next(bank: Bank, kiosk: Si
     in_the_way = kiosk.directory / ".agent.toml.new"
     in_the_way.mkdir()
     with pytest.raises(DeviceFault, match="then repeat"):
-        install(kiosk, bundle, NOWHERE, NOW_US)
+        install(kiosk, bundle, NOWHERE, NOW_US, RANDOMNESS)
     shutil.rmtree(in_the_way)
-    install(kiosk, bundle, NOWHERE, NOW_US)
+    install(kiosk, bundle, NOWHERE, NOW_US, RANDOMNESS)
     assert load_config(kiosk.directory / "agent.toml", AgentConfig).agent.device == "kiosk-1"
 
 
 def test_settings_that_somebody_broke_are_named(bank: Bank, kiosk: Site) -> None:
     (kiosk.directory / "agent.toml").write_text("[agent")
     with pytest.raises(LocalError, match=r"agent\.toml is not TOML"):
-        install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US)
+        install(kiosk, spell(bundle_for(bank, kiosk)), NOWHERE, NOW_US, RANDOMNESS)
