@@ -103,10 +103,11 @@ def measure(recording: Recording, rounds: int) -> Sizes:
 
 
 def _encode_s(recording: Recording) -> float:
-    began = time.perf_counter()
+    """Time on the processor: there is no peer here that other work would meet alike."""
+    began = time.thread_time()
     for batch in recording.batches:
         encode_columns(batch.groups, batch.start_us)
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 # ------------------------------------------------------------------ report
