@@ -12,6 +12,7 @@ Place in the flow: flow asks, **teller** answers from mirror and journal, and wr
 * Everything is checked again at booking: between reserve and book a minute has passed.
 * A PIN answer is spent with the FACT: the same answer never pays twice.
 * The clock may be wrong, but never runs back: the latest time that was ever seen is a floor.
+* After a recovery of the journal only leases pay that the core granted once it knew of that.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Lease(msgspec.Struct, frozen=True):
     amount_fen: int
     count: int
     per_op_fen: int
+    issued_us: int
     expires_us: int
     accepts: list[str]
     pin_verifier: bytes
@@ -265,11 +267,30 @@ class Teller:
             raise RefusalError("wrong-block")
         if self.now_us() > lease.expires_us:
             raise RefusalError("lease-expired")
+        if not self._counts(lease):
+            raise RefusalError(NO_LEASE)
         spends = self.till.spends(lease=lease.lease)
         left = lease.amount_fen - sum(each.amount_fen for each in spends)
         if left <= 0 or len(spends) >= lease.count or "pin" not in lease.accepts:
             raise RefusalError("lease-spent")
         return left
+
+    def _counts(self, lease: Lease) -> bool:
+        """Entries that were lost may have spent any lease; not one that the core granted later.
+
+        Both instants are the core's: of the grant, and of the recovery's outcome in its books.
+        """
+        recovery = self.till.recovery()
+        if recovery is None:
+            return True
+        op_id, from_us = recovery
+        if from_us is None:
+            result = self.results().get(op_id)
+            from_us = result.get("posted_us") if isinstance(result, dict) else None
+            if not isinstance(from_us, int):
+                return False
+            self.till.note_leases_from(from_us)
+        return lease.issued_us > from_us
 
     def _offer(self, left_fen: int, lease: Lease, facts: Mapping[str, Any]) -> Facts:
         today = day_of(self.now_us())

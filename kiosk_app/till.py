@@ -72,6 +72,19 @@ def till_001(database: Database) -> None:
     )
 
 
+@MIGRATIONS()
+def till_002(database: Database) -> None:
+    """The recovery of the journal, and from when on leases count; empty until that is known."""
+    create_tables(
+        database,
+        """CREATE TABLE recovery (
+            id             INTEGER PRIMARY KEY CHECK (id = 1),
+            op_id          TEXT    NOT NULL,
+            leases_from_us INTEGER
+        )""",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Spend:
     """One withdrawal under a lease."""
@@ -116,6 +129,24 @@ class Till:
             "VALUES (?, ?, ?, ?, ?, ?)",
             (spend.op_id, spend.lease, spend.account, spend.amount_fen, spend.wall_us, answer),
         )
+
+    # ------------------------------------------------------------ recoveries
+    def note_recovery(self, op_id: str) -> None:
+        """Notes that entries may be lost: what leases spent is not known here any more."""
+        self.store.execute(
+            "INSERT INTO recovery (id, op_id) VALUES (1, ?) "
+            "ON CONFLICT (id) DO UPDATE SET op_id = excluded.op_id, leases_from_us = NULL",
+            (op_id,),
+        )
+
+    def note_leases_from(self, wall_us: int) -> None:
+        """Notes from which instant of the core's on leases count again."""
+        self.store.execute("UPDATE recovery SET leases_from_us = ? WHERE id = 1", (wall_us,))
+
+    def recovery(self) -> tuple[str, int | None] | None:
+        """Returns the entry of the latest recovery, and from when on leases count, if known."""
+        row = self.store.row("SELECT op_id, leases_from_us FROM recovery WHERE id = 1")
+        return (row["op_id"], row["leases_from_us"]) if row else None
 
     # ------------------------------------------------------------ receipts
     def keep_receipt(self, receipt: Receipt) -> None:
