@@ -15,6 +15,7 @@ Place in the flow: SQLite → **disk** (an apsw VFS) → what is left → the ne
 * A folder is synced with the first sync of a new journal or log, as SQLite does it on Linux.
 """
 
+# ruff: noqa: N802 - SQLite has named the methods of a VFS.
 from __future__ import annotations
 
 import contextlib
@@ -205,7 +206,7 @@ class DiskVfs(apsw.VFS):
         self.disk = disk
         super().__init__(name, "")
 
-    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
         """Opens a file, makes it when it is asked to."""
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         disk = self.disk
@@ -218,20 +219,20 @@ class DiskVfs(apsw.VFS):
             raise apsw.CantOpenError(f"{path} is not there.")
         return OpenFile(disk, disk.create(path), bool(flags[0] & JOURNALS))  # type: ignore[return-value]
 
-    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
+    def xDelete(self, filename: str, syncdir: bool) -> None:
         """Removes a file."""
         if filename in self.disk.names:
             self.disk.delete(filename, syncdir)
 
-    def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: N802, ARG002
+    def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: ARG002
         """Tells whether a file is there."""
         return pathname in self.disk.names
 
-    def xFullPathname(self, name: str) -> str:  # noqa: N802
+    def xFullPathname(self, name: str) -> str:
         """Returns the name; the disk has one folder."""
         return name
 
-    def xRandomness(self, numbytes: int) -> bytes:  # noqa: N802
+    def xRandomness(self, numbytes: int) -> bytes:
         """Returns the salt of logs out of the seed, so that a seed is a life."""
         return self.disk.chance.randbytes(numbytes)
 
@@ -242,21 +243,21 @@ class OpenFile:
     def __init__(self, disk: Disk, content: Content, new: bool) -> None:
         self._disk, self._content, self._new = disk, content, new
 
-    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
+    def xRead(self, amount: int, offset: int) -> bytes:
         """Reads what was written, synced or not."""
         return bytes(self._content.live[offset : offset + amount])
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+    def xWrite(self, data: bytes, offset: int) -> None:
         """Writes, unless the power fails before it."""
         self._disk.moment("write")
         self._content.write(offset, bytes(data))
 
-    def xTruncate(self, size: int) -> None:  # noqa: N802
+    def xTruncate(self, size: int) -> None:
         """Cuts the end off, unless the power fails before it."""
         self._disk.moment("truncate")
         self._content.truncate(size)
 
-    def xSync(self, flags: int) -> None:  # noqa: N802, ARG002
+    def xSync(self, flags: int) -> None:  # noqa: ARG002
         """Makes the file durable, unless the power fails before it."""
         self._disk.moment("sync")
         self._content.sync(self._disk.lazy)
@@ -264,33 +265,33 @@ class OpenFile:
             self._new = False
             self._disk.sync_folder()
 
-    def xFileSize(self) -> int:  # noqa: N802
+    def xFileSize(self) -> int:
         """Returns the size that the process sees."""
         return len(self._content.live)
 
-    def xSectorSize(self) -> int:  # noqa: N802
+    def xSectorSize(self) -> int:
         """Returns the size of a sector."""
         return self._disk.sector
 
-    def xDeviceCharacteristics(self) -> int:  # noqa: N802
+    def xDeviceCharacteristics(self) -> int:
         """Promises what SQLite takes for granted on Linux, and no more."""
         return apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE
 
-    def xLock(self, level: int) -> None:  # noqa: N802
+    def xLock(self, level: int) -> None:
         """Locks nothing: each disk has one process."""
 
-    def xUnlock(self, level: int) -> None:  # noqa: N802
+    def xUnlock(self, level: int) -> None:
         """Unlocks nothing."""
 
-    def xCheckReservedLock(self) -> bool:  # noqa: N802
+    def xCheckReservedLock(self) -> bool:
         """Tells that nobody else is there."""
         return False
 
-    def xFileControl(self, op: int, ptr: int) -> bool:  # noqa: N802, ARG002
+    def xFileControl(self, op: int, ptr: int) -> bool:  # noqa: ARG002
         """Knows no special orders."""
         return False
 
-    def xClose(self) -> None:  # noqa: N802
+    def xClose(self) -> None:
         """Closes; that makes nothing durable."""
 
 
