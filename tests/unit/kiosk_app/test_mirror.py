@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from edge import mirror as edge_mirror
 from edge.mirror import Mirror
 from edge.store import open_store
@@ -57,3 +59,22 @@ def test_a_damaged_mirror_counts_as_absent(tmp_path: Path) -> None:
     file = MirrorFile(path)
     file.poll()
     assert file.reader is None
+
+
+@pytest.mark.parametrize("written", [None, bytes(range(1, 33))], ids=["plain", "of another device"])
+def test_a_mirror_that_is_not_this_devices_counts_as_absent_and_is_told_once(
+    written: bytes | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, key = tmp_path / "mirror.db", bytes(range(32))
+    open_store(path, [edge_mirror.MIGRATIONS], written).close()
+    file = MirrorFile(path, key)
+    for _ in range(3):
+        assert file.poll()
+        assert absent(file)
+    assert len(caplog.records) == 1
+    assert caplog.text.count("store-") == 1
+    path.unlink()
+    with open_store(path, [edge_mirror.MIGRATIONS], key):
+        assert file.poll()
+        assert not absent(file)
+    file.close()

@@ -11,8 +11,11 @@ import msgspec
 import pytest
 
 from edge.config import load_config, write_config
-from edge.errors import LastmileError, LocalError
+from edge.errors import DeviceFault, LastmileError, LocalError
+from edge.journal import MIGRATIONS, Journal
 from edge.keys import FileIdentity, write_private
+from edge.purposes import JOURNAL_KEY
+from edge.store import open_store
 from hardware.drivers.clock import SystemClock
 from hardware.drivers.counter_file import FileCounter
 from hardware.sim.cards import place_card, type_pin
@@ -20,7 +23,7 @@ from kiosk_app.__main__ import build_counter, main
 from kiosk_app.config import KioskConfig
 from kiosk_app.desk import Desk, Hands
 from kiosk_app.worker import QUEUE_MAX, OpenDesk, Worker
-from tests.unit.kiosk_app.village import KIOSK, PAD, build_village, document
+from tests.unit.kiosk_app.village import KIOSK, PAD, build_village, document, village_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -233,3 +236,47 @@ def test_a_wrong_configuration_ends_with_2_and_one_sentence(
     said = capsys.readouterr().err
     assert said.startswith("lastmile-kiosk: ")
     assert "Traceback" not in said
+
+
+# ------------------------------------------------------------------ at rest
+def test_files_from_before_are_refused_until_a_person_has_them_encrypted(
+    installed: Village, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(installed)
+    paths = (config.kiosk.data_dir / "journal.db", config.kiosk.mirror)
+    installed.bank.store.close()
+    for path in paths:
+        path.unlink(missing_ok=True)
+        open_store(path, [MIGRATIONS]).close()
+    refused = build_counter(config, SystemClock())
+    with pytest.raises(LocalError, match="encrypt") as error:
+        refused.start()
+    assert error.value.code == "store-plain"
+    for said in ("is encrypted now", "was not plain"):
+        assert main(["encrypt", "--config", str(installed.folder / "kiosk.toml")]) == 0
+        assert capsys.readouterr().out.count(said) == 2
+    worker = build_counter(config, SystemClock())
+    worker.start()
+    worker.stop()
+    assert [path.read_bytes()[:15] for path in paths].count(b"SQLite format 3") == 0
+
+
+def test_a_counter_that_is_gone_stops_the_kiosk_before_it_pays(installed: Village) -> None:
+    config = configured(installed)
+    for _ in range(2):
+        worker = build_counter(config, SystemClock())
+        worker.start()
+        worker.stop()
+    with open_store(
+        config.kiosk.data_dir / "journal.db",
+        [MIGRATIONS],
+        village_key(installed.folder, JOURNAL_KEY),
+    ) as store:
+        journal = Journal(store, KIOSK, SystemClock(), FileCounter(installed.folder / "counter"))
+        with store.transaction():
+            journal.append("FACT", "receipt-copy", {"of": "00" * 16, "receipt": "K1-1"})
+    (installed.folder / "counter").unlink()
+    worker = build_counter(config, SystemClock())
+    with pytest.raises(DeviceFault) as fault:
+        worker.start()
+    assert fault.value.code == "counter-missing"

@@ -13,6 +13,7 @@ from backend_sync.core.downlink import Item, publish
 from backend_sync.core.registry import add_device
 from backend_sync.messages import (
     FRAME_BYTES_MAX,
+    UNREADABLE,
     Answer,
     Position,
     downlink_path,
@@ -495,3 +496,22 @@ def test_what_is_signed_is_what_the_core_reads(kiosk: Kiosk, wire: Wire) -> None
     record = decode(read_sign1(wire.carried[0][1])[1])
     assert encode(record)
     assert (record["device"], record["first"], record["last"]) == (DEVICE, 1, 1)
+
+
+def test_a_plain_journal_in_the_place_of_the_kiosks_is_not_believed(
+    core: Core, kiosk: Kiosk, wire: Wire
+) -> None:
+    kiosk.write(2)
+    kiosk.meet(wire)
+    for path in kiosk.folder.glob("journal.db*"):
+        path.unlink()
+    open_store(kiosk.journal, [MIGRATIONS]).close()
+    with kiosk.open_mirror() as store:
+        contact = kiosk.contact(wire, store)
+        assert not contact.has_news(kiosk.journal)
+        outcome = contact.run(kiosk.journal)
+    assert outcome.uplink_error is not None
+    assert (outcome.uplink_error.code, outcome.downlink_error) == ("store-plain", None)
+    request = open_request(wire.carried[-1][1], verifier(kiosk.identity.public_bytes), DEVICE)
+    assert request.journal == UNREADABLE
+    assert len(core.entries()) == 2
