@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.codec import decode
-from edge.errors import PeerError
+from edge.errors import DeviceFault, PeerError
 from edge.keys import sign_evidence
 from edge.outbox import PRIORITY_EVENT, PRIORITY_RAW, Message, OutboxLimits
 from edge.seal import read_sign1
@@ -173,6 +173,26 @@ def test_losses_beside_poison_become_one_gap(desk: Desk) -> None:
         core = CoreSide(desk)
         box.send(core)
         assert core.streams[1].seq == 5
+
+
+def test_a_full_disk_keeps_nothing_new_and_poison_leaves_all_the_same(desk: Desk) -> None:
+    with desk.open() as box:
+        box.stream.seal(b"x" * 20_000, PRIORITY_RAW)
+        pages = box.store.row("PRAGMA page_count")
+        assert pages is not None
+        box.store.execute(f"PRAGMA max_page_count = {pages['page_count']}")
+        before, waiting = box.outbox.counts(), box.outbox.due(9)
+        with pytest.raises(DeviceFault) as full:
+            box.stream.seal(b"x" * 200_000, PRIORITY_RAW)
+        assert full.value.code == "disk-full"
+        assert (box.outbox.counts(), box.outbox.due(9)) == (before, waiting)
+        assert heed(desk, box, waiting[1])  # it moves to where it was
+        box.store.execute("PRAGMA max_page_count = 100000")
+        box.stream.seal(b"x", PRIORITY_RAW)
+        core = CoreSide(desk)
+        box.send(core)
+        assert not core.verdicts.keys() - {"new"}
+        assert box.outbox.counts()["aside"] == 1
 
 
 # ---------------------------------------------------------------- with the core's own rules
