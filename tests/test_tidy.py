@@ -296,6 +296,7 @@ def undeclared_imports(root: Path) -> Iterator[str]:
             if top in sys.stdlib_module_names or top in {
                 *PACKAGES,
                 "tests",
+                "requirements",
                 "dev",
                 *MICROPYTHON_OWN,
             }:
