@@ -63,6 +63,7 @@ class Bundle(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         core: The core's address and keys.
         broker: The broker's address; None where there is none.
         lookup_key_sealed: Kiosk: key that ID numbers are looked up by, sealed to the device.
+        policy: Gateway: the signed policy of the device, hexadecimal.
     """
 
     v: Literal[1]
@@ -74,6 +75,7 @@ class Bundle(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     core: CoreKeys
     broker: BrokerPlace | None
     lookup_key_sealed: str | None
+    policy: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Place in the flow: bundle → **install** → `gateway.toml`, or `kiosk.toml` and `agent.toml`.
 
     core/certificate.pem, core/ca.pem                      the device's chain, and whom it trusts
-    core/signing.pub, core/hpke.pub, core/catalogue.pub    the core's public keys, hexadecimal
+    core/signing.pub, core/catalogue.pub                   the core's public keys, hexadecimal
+    core/policy.cose                                       gateway: what it may use, signed
     keys/lookup.key                                        kiosk: opened with our own key, 0600
     keys/vault.key or vault.sealed, keys/counter           kiosk: see keeping
     gateway.toml | kiosk.toml, agent.toml                  written last: they say that all is there
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.config import read_toml, write_config
 from edge.errors import LocalError, PeerError
-from edge.keys import FileIdentity, HpkeKeypair, hpke_open, write_private
+from edge.keys import FileIdentity, HpkeKeypair, hpke_open, verifier, write_private
+from edge.policy import open_policy
 from edge.purposes import LOOKUP_INFO
 from hardware.provision.bundle import (
     Owner,
@@ -113,9 +115,10 @@ def install(
     bundle = read_bundle(content)
     certificate = verify_bundle(bundle, owner, now_us)
     lookup_key = _open_lookup_key(site, bundle)
+    policy = _open_policy(bundle)
     _require_broker(bundle)
     kept = {} if bundle.kind == GATEWAY else keep(site.directory, place.keeping, randomness)
-    _write_keys(site, bundle, lookup_key)
+    _write_keys(site, bundle, lookup_key, policy)
     settings = _write_settings(site, bundle, place, kept)
     return Installed(bundle.device, bundle.kind, certificate, root_of(bundle.ca), settings)
 
@@ -176,6 +179,29 @@ def _open_lookup_key(site: Site, bundle: Bundle) -> bytes | None:
     return key
 
 
+def _open_policy(bundle: Bundle) -> bytes | None:
+    """Returns the signed policy once the core's key verifies it and this machine can follow it."""
+    spelled = bundle.policy
+    if (bundle.kind == GATEWAY) == (spelled is None):
+        raise PeerError(
+            "A vehicle box's bundle carries a policy and a kiosk's none; this one does not fit. "
+            "Have the bank make a new one.",
+            "bundle-policy",
+        )
+    if spelled is None:
+        return None
+    verify = verifier(bytes.fromhex(bundle.core.signing_public))
+    try:
+        message = bytes.fromhex(spelled)
+        open_policy(message, verify, bundle.device).choose()
+    except (PeerError, ValueError) as error:
+        raise PeerError(
+            f"The policy of the bundle does not hold ({error}). Have the bank make a new one.",
+            "bundle-policy",
+        ) from error
+    return message
+
+
 def _require_broker(bundle: Bundle) -> None:
     if bundle.kind == GATEWAY and bundle.broker is None:
         raise PeerError(
@@ -185,12 +211,13 @@ def _require_broker(bundle: Bundle) -> None:
         )
 
 
-def _write_keys(site: Site, bundle: Bundle, lookup_key: bytes | None) -> None:
+def _write_keys(site: Site, bundle: Bundle, lookup_key: bytes | None, policy: bytes | None) -> None:
     keys = bundle.core
+    if policy is not None:
+        write_private(site.policy, policy)
     if lookup_key is not None:
         write_private(site.lookup_key, _line(lookup_key.hex()))
     write_private(site.installed / "signing.pub", _line(keys.signing_public))
-    write_private(site.installed / "hpke.pub", _line(keys.hpke_public))
     write_private(site.installed / "catalogue.pub", _line(keys.catalogue_public))
     write_private(site.certificate, bundle.certificate.encode("ascii"))
     write_private(site.ca, bundle.ca.encode("ascii"))
@@ -201,9 +228,7 @@ def _line(text: str) -> bytes:
 
 
 # ------------------------------------------------------------------ settings
-def _write_settings(
-    site: Site, bundle: Bundle, place: Place, kept: Settings
-) -> tuple[Path, ...]:
+def _write_settings(site: Site, bundle: Bundle, place: Place, kept: Settings) -> tuple[Path, ...]:
     (site.directory / "data").mkdir(mode=0o700, exist_ok=True)
     if bundle.kind == GATEWAY:
         files = {"gateway.toml": _gateway(bundle, place)}
@@ -255,7 +280,7 @@ def _gateway(bundle: Bundle, place: Place) -> tuple[Settings, Settings]:
             "ca": "core/ca.pem",
             "certificate": "core/certificate.pem",
         },
-        "core": {"signing_public": "core/signing.pub", "hpke_public": "core/hpke.pub"},
+        "core": {"signing_public": "core/signing.pub", "policy": "core/policy.cose"},
     }
     first: Settings = {
         "gateway": {"vehicle": bundle.device},

@@ -95,6 +95,11 @@ class Site:
         return self.directory / "core"
 
     @property
+    def policy(self) -> Path:
+        """The vehicle box's policy as the core signed it."""
+        return self.installed / "policy.cose"
+
+    @property
     def certificate(self) -> Path:
         """The device's certificate chain, PEM."""
         return self.installed / "certificate.pem"

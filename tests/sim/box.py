@@ -14,10 +14,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from backend_sync.telemetry.claim import down_topic
+from edge import outbox, policies
 from edge.epochs import SealedStream, StreamPorts
 from edge.errors import DeviceFault, PeerError
 from edge.keys import FileIdentity, sign_evidence, verifier
-from edge.outbox import MIGRATIONS, Outbox, OutboxLimits
+from edge.outbox import Outbox, OutboxLimits
+from edge.policy import Policy
 from tests.sim.core import ORG, draw_key
 from tests.sim.flaws import CarelessOutbox, SilentStream
 from tests.sim.mortal import Death, Fuse, MortalStore, open_mortal
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tests.sim.kiosk import Bank
     from tests.sim.wire import Broker
 
+ALGORITHMS: Final = (3, 30)
 LIMITS: Final = OutboxLimits(bytes_max=24_000, messages_max=40)
 BATCH_BYTES_MAX: Final = 900
 BATCHES_MAX: Final = 6
@@ -63,13 +66,14 @@ class Box:
     # ------------------------------------------------------------ power
     def _start(self) -> None:
         bank = self.bank
-        self._store = open_mortal(self.path, [MIGRATIONS], self._fuse, lambda: None)
-        outbox = CarelessOutbox if bank.flaw == "settle-any-head" else Outbox
-        stream = SilentStream if bank.flaw == "drop-in-silence" else SealedStream
-        self.outbox = outbox(self._store, self.name, LIMITS)
-        ports = StreamPorts(
-            self.identity, bank.core.hpke.public_bytes, self._clock, Dice(bank.nature), self.up
+        self._store = open_mortal(
+            self.path, [outbox.MIGRATIONS, policies.MIGRATIONS], self._fuse, lambda: None
         )
+        waiting = CarelessOutbox if bank.flaw == "settle-any-head" else Outbox
+        stream = SilentStream if bank.flaw == "drop-in-silence" else SealedStream
+        self.outbox = waiting(self._store, self.name, LIMITS)
+        policy = Policy(self.name, 1, ALGORITHMS, bank.core.hpke.public_bytes)
+        ports = StreamPorts(self.identity, policy, self._clock, Dice(bank.nature), self.up)
         self.stream = stream(self._store, self.outbox, ports)
         self._plan = SendPlan(Dice(bank.nature), WINDOW)
 

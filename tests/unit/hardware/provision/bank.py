@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backend_sync.core.pki import Pki
-from edge.keys import FileIdentity, HpkeKeypair, hpke_seal
+from edge.keys import FileIdentity, HpkeKeypair, hpke_seal, verifier
+from edge.policy import Policy, sign_policy
 from edge.ports import Instant
 from edge.purposes import LOOKUP_INFO
 from hardware.drivers.clock import SystemRandomness
 from hardware.provision.request import Order, Site, prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge.ports import Clock
@@ -49,6 +51,15 @@ class Bank:
         self.pki = Pki(folder / "pki", org, clock or SetClock(), SystemRandomness())
         self.pki.establish(self.signing, ["127.0.0.1"])
 
+    @property
+    def signing_verify(self) -> Callable[[bytes, bytes], None]:
+        """Verifies what this bank signed."""
+        return verifier(self.signing.public_bytes)
+
+    def policy(self, device: str, seq: int = 1, algs: tuple[int, ...] = (3, 30)) -> bytes:
+        """Returns a signed policy."""
+        return sign_policy(self.signing, Policy(device, seq, algs, self.hpke.public_bytes))
+
     def answer(self, request: dict[str, Any], **changed: Any) -> dict[str, Any]:
         """Returns the bundle for a request."""
         kiosk = request["kind"] == "kiosk"
@@ -72,6 +83,7 @@ class Bank:
             },
             "broker": None if kiosk else {"host": "127.0.0.1", "port": 8883},
             "lookup_key_sealed": sealed,
+            "policy": None if kiosk else self.policy(request["device"]).hex(),
         }
         return {**bundle, **changed}
 

@@ -18,6 +18,7 @@ from edge.certificates import make_csr
 from edge.config import load_config, read_toml, write_config
 from edge.errors import DeviceFault, LastmileError, LocalError, PeerError
 from edge.keys import FileIdentity, hpke_seal
+from edge.policy import open_policy
 from edge.purposes import LOOKUP_INFO
 from hardware.drivers.clock import SystemRandomness
 from hardware.provision.bundle import BUNDLE_BYTES_MAX
@@ -106,7 +107,8 @@ def test_the_vehicle_box_takes_its_settings(bank: Bank, tmp_path: Path) -> None:
     assert (config.broker.host, config.broker.port) == ("127.0.0.1", 8883)
     for path in (config.gateway.identity, config.broker.ca, config.broker.certificate):
         assert path.is_file()
-    assert bytes.fromhex(config.core.hpke_public.read_text()) == bank.hpke.public_bytes
+    policy = open_policy(config.core.policy.read_bytes(), bank.signing_verify, "box-1")
+    assert policy.hpke == bank.hpke.public_bytes
     assert not site.lookup_key.exists()
 
 
@@ -219,6 +221,8 @@ BAD: dict[str, tuple[Callable[[Bundle], object], str]] = {
         _with(lookup_key_sealed="zz"),
         "bundle-lookup-key",
     ),
+    "with a policy, which is a vehicle box's": (_with(policy="00"), "bundle-policy"),
+    "without saying whether there is a policy": (_without("policy"), "bundle-shape"),
     "with a lookup key cut short": (_with(lookup_key_sealed="04" * 40), "bundle-lookup-key"),
 }
 
@@ -233,6 +237,30 @@ def test_nothing_is_written_for_a_bundle(kind: str, bank: Bank, kiosk: Site) -> 
         install(kiosk, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
     assert caught.value.code == code
     assert contents(kiosk.directory) == before
+
+
+def _policies(bank: Bank, stranger: Bank) -> dict[str, str | None]:
+    """Policies that do not hold for box-1."""
+    return {
+        "none": None,
+        "no hexadecimal": "zz",
+        "an empty one": "",
+        "another box's": bank.policy("box-2").hex(),
+        "another bank's": stranger.policy("box-1").hex(),
+        "ciphers that this machine has not": bank.policy("box-1", algs=(99,)).hex(),
+        "a changed one": bank.policy("box-1").hex()[:-2] + "00",
+    }
+
+
+def test_nothing_is_written_for_a_policy_that_does_not_hold(bank: Bank, tmp_path: Path) -> None:
+    site, _ = prepare_gateway(tmp_path / "box")
+    before = contents(site.directory)
+    for policy in _policies(bank, Bank(tmp_path / "stranger")).values():
+        bundle = {**bundle_for(bank, site), "policy": policy}
+        with pytest.raises(PeerError) as caught:
+            install(site, spell(bundle), NOWHERE, NOW_US, RANDOMNESS)
+        assert caught.value.code == "bundle-policy"
+        assert contents(site.directory) == before
 
 
 @pytest.mark.parametrize(
