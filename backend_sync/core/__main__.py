@@ -21,6 +21,7 @@ import psycopg
 from backend_sync.api import compose, figures
 from backend_sync.core import command_register as register
 from backend_sync.core.arguments import build_parser
+from backend_sync.core.command_evidence import evidence
 from backend_sync.core.command_init import Wishes, init
 from backend_sync.core.config import CoreConfig
 from backend_sync.core.database import connect, prepare, used_server
@@ -65,6 +66,7 @@ VERBS: Final[dict[str, Callable[[register.Desk, argparse.Namespace], str]]] = {
     "keys rotate": command_keys.keys_rotate,
     "keys retire": command_keys.keys_retire,
     "keys seed": command_keys.keys_seed,
+    "evidence": evidence,
     "grade": figures.grade,
     "report": figures.report,
 }

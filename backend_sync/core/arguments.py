@@ -34,6 +34,7 @@ EPILOG: Final = """examples:
   lastmile-core keys seed --config core.toml chip-1 --from seed.hex
   lastmile-core grade --config core.toml --driver d-1
   lastmile-core report --config core.toml --json
+  lastmile-core evidence --config core.toml proof.cose
 
 exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted"""
 
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="noun", required=True, metavar="VERB")
     for add in (_add_init, _add_run, _add_device, _add_drawer, _add_customer):
         add(verbs)
-    for add in (_add_lease, _add_catalogue, _add_keys, _add_grade, _add_report):
+    for add in (_add_lease, _add_catalogue, _add_keys, _add_grade, _add_report, _add_evidence):
         add(verbs)
     return parser
 
@@ -179,6 +180,14 @@ def _add_report(verbs: Verbs) -> None:
     verb.set_defaults(verb="report")
     _config(verb)
     verb.add_argument("--json", action="store_true", help="print all figures")
+
+
+def _add_evidence(verbs: Verbs) -> None:
+    verb = verbs.add_parser("evidence", help="what do a device's signed entries prove?")
+    verb.set_defaults(verb="evidence")
+    _config(verb)
+    verb.add_argument("file", type=Path, metavar="FILE", help="of `lastmile-kiosk evidence`")
+    verb.add_argument("--json", action="store_true", help="print entries and hashes as JSON")
 
 
 def _pair(verbs: Verbs, noun: str, act: str, text: str) -> argparse.ArgumentParser:

@@ -7,10 +7,12 @@ Place in the flow: test_sim → world → **flaws** → kiosk, box, core.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from backend_sync.agent.contact import Contact
+from backend_sync.core import contact as core_contact
 from backend_sync.core.leases import release_expired
 from backend_sync.messages import open_request
 from edge.epochs import SealedStream
@@ -22,7 +24,7 @@ from kiosk_app.teller import Teller
 from kiosk_app.till import Till
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from backend_sync.core.database import Connection
     from backend_sync.protocol import Uplink
@@ -39,6 +41,7 @@ FLAWS = {
     "mark-before-answer": "The agent moves its mark before the core has answered.",
     "spend-outside": "The teller writes the spend after the transaction of its entry.",
     "drop-in-silence": "The outbox drops messages without a signed gap.",
+    "counter-unchecked": "The core does not compare a device's counter with its journal.",
     "queue-outside": "The core may be killed between storing an entry and queueing it.",
 }
 
@@ -122,6 +125,17 @@ def release_by_core_clock(
     except PeerError:
         return
     release_expired(connection, replace(request, wall_us=now_us), now_us)
+
+
+@contextlib.contextmanager
+def trusting_counters() -> Iterator[None]:
+    """Lets the core believe any counter."""
+    plain = core_contact._doubt
+    core_contact._doubt = lambda *_: ""
+    try:
+        yield
+    finally:
+        core_contact._doubt = plain
 
 
 def forget_queue(connection: Connection, device: str) -> None:

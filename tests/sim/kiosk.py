@@ -136,7 +136,7 @@ class Kiosk:
             store = open_mortal(path, [edge_mirror.MIGRATIONS], fuse, self._let_people_act)
             ends = Ends(
                 self.name, self.identity, verifier(self.bank.core.signer.public_bytes),
-                self, self.clock, Dice(self.bank.nature),
+                self, self.clock, Dice(self.bank.nature), self.paper,
             )  # fmt: skip
             hasty = self.bank.flaw == "mark-before-answer"
             self._agent = store, (HastyContact if hasty else Contact)(ends, store)
@@ -175,6 +175,25 @@ class Kiosk:
             self._agent = None
         for end in ("", "-wal", "-shm"):
             self.mirror_path.with_name(self.mirror_path.name + end).unlink(missing_ok=True)
+
+    def copy_disk(self, *, mirror_too: bool) -> dict[Path, bytes]:
+        """Switches off and returns what is on the disk, as a backup would."""
+        self.close()
+        kept = self.journal_path, *([self.mirror_path] if mirror_too else [])
+        return {path: path.read_bytes() for path in kept}
+
+    def restore_disk(self, kept: Mapping[Path, bytes]) -> None:
+        """Puts an old copy back."""
+        self.bank.nature.tell("restore", kiosk=self.name, files=len(kept))
+        self.close()
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+    def is_stopped(self) -> bool:
+        """Makes a contact with whatever is on the disk; tells whether uploads ended over it."""
+        outcome = self.agent().run(self.journal_path)
+        require(not outcome.downlink_error, "A good network gives good contacts.")
+        return bool(outcome.halt_code)
 
     def turn_clock(self) -> None:
         """The clock jumps: a little, by days, to 1970, ten years ahead, or to the right time."""

@@ -37,6 +37,8 @@ SETTLE_HOURS_MAX: Final = 12
 ROUNDS_OF_AN_HOUR: Final = 4
 NIGHT_HOURS_MAX: Final = 30
 CONTACTS_MAX: Final = 20
+OLD_BY_ENTRIES: Final = 3
+"""One entry less is what a power cut looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class World:
             hours = self._settle()
             oracle.check_end(self.core.watcher, self.kiosks, self.boxes, self.nature.now_us)
             self._count_outcomes()
+            self._restore_an_old_copy()
         except Violation as found:
             violation = str(found)
         except LastmileError as error:
@@ -190,6 +193,26 @@ class World:
 
     def _hear(self, topic: str, message: bytes) -> None:
         next(box for box in self.boxes if box.down == topic).hear(message)
+
+    # ------------------------------------------------------------ the end
+    def _restore_an_old_copy(self) -> None:
+        """Somebody puts an old disk back: journal or all; before or after the rest was sent."""
+        kiosk, nature = self._kiosk(), self.nature
+        kept = kiosk.copy_disk(mirror_too=nature.happens(0.5))
+        before = kiosk.counter().journal.head().seq
+        for _ in range(OLD_BY_ENTRIES):
+            kiosk.copy_receipt()
+        if kiosk.counter().journal.head().seq < before + OLD_BY_ENTRIES:
+            return  # Nobody ever got a receipt here.
+        if nature.happens(0.5):
+            kiosk.meet()
+        kiosk.restore_disk(kept)
+        stopped = kiosk.is_stopped()
+        invariant = "An old copy of a disk is noticed at the next contact, by kiosk and core."
+        row = self.core.watcher.execute(
+            "SELECT state FROM devices WHERE device = %s", [kiosk.name]
+        ).fetchone()
+        require(stopped and row == ("quarantined",), invariant, f"{kiosk.name}: {stopped}, {row}.")
 
     # ------------------------------------------------------------ founding and healing
     def _found(self) -> None:
