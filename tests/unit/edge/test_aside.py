@@ -153,6 +153,19 @@ def test_what_is_set_aside_is_bounded_and_the_oldest_go_first(desk: Desk) -> Non
         assert box.outbox.counts()["aside"] == 5
 
 
+def test_one_that_just_fits_is_kept(desk: Desk) -> None:
+    with desk.open() as box:
+        box.stream.seal(b"x" * 300, PRIORITY_RAW)
+        size = len(box.outbox.due(9)[1].payload)
+    for bytes_max, kept in ((size, 1), (size - 1, 0)):
+        aside = desk.folder / str(kept)
+        aside.mkdir()
+        with Desk(aside).open(OutboxLimits(aside_bytes_max=bytes_max)) as box:
+            box.stream.seal(b"x" * 300, PRIORITY_RAW)
+            heed(Desk(aside), box, box.outbox.due(9)[1])
+            assert len(box.outbox.kept_aside()) == kept
+
+
 def test_one_that_is_larger_than_all_that_may_be_kept_is_counted_alone(desk: Desk) -> None:
     with desk.open(OutboxLimits(aside_bytes_max=100)) as box:
         box.stream.seal(b"x" * 300, PRIORITY_RAW)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.epochs import DOUBT_US
-from edge.outbox import PRIORITY_RAW
+from edge.outbox import PRIORITY_RAW, OutboxLimits
 from tests.unit.edge.desk import DOWN, CoreSide, Desk, Running
 from tests.unit.edge.test_aside import heed, places
 
@@ -42,6 +42,14 @@ def test_a_refused_start_is_a_fault_that_holds_its_epoch_back_alone(
     assert not box.outbox.empty
     assert box.outbox.counts()["waiting"] == 2
     assert box.outbox.kept_aside() == []
+
+
+def test_the_gaps_of_a_held_epoch_wait_with_it(desk: Desk) -> None:
+    with desk.open(OutboxLimits(messages_max=3)) as box:
+        for _ in range(4):
+            box.stream.seal(b"batch", PRIORITY_RAW)
+        refuse_start(desk, box)
+        assert places(box) == []
 
 
 def test_the_next_seal_begins_another_epoch(desk: Desk, box: Running) -> None:

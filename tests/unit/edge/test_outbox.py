@@ -214,6 +214,16 @@ def test_a_start_is_never_dropped_and_evidence_says_when_there_is_no_room(desk: 
     box.store.close()
 
 
+def test_a_start_makes_no_room_for_another_start(desk: Desk) -> None:
+    box = desk.open(OutboxLimits(messages_max=1))
+    box.stream.begin()
+    another = Message(2, 0, b"start")
+    with pytest.raises(DeviceFault) as fault:
+        box.outbox.put(another, PRIORITY_START, HEAD, desk.clock.now())
+    assert fault.value.code == "outbox-full"
+    box.store.close()
+
+
 def test_what_was_rolled_back_takes_no_room(desk: Desk) -> None:
     box = desk.open(OutboxLimits(messages_max=3))
     sealed(box, 1)
@@ -314,6 +324,7 @@ def test_evidence_and_starts_do_not_age(desk: Desk) -> None:
         run(desk, 9 * DAY_US)
         sealed(box, 1)
         assert places(box) == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]
+        assert box.outbox.counts()["dropped"] == 0
 
 
 def test_so_much_ages_at_once_and_no_more(desk: Desk) -> None:
