@@ -217,7 +217,8 @@ class DiskVfs(apsw.VFS):
             return OpenFile(disk, found, new=False)  # type: ignore[return-value]
         if not flags[0] & apsw.SQLITE_OPEN_CREATE:
             raise apsw.CantOpenError(f"{path} is not there.")
-        return OpenFile(disk, disk.create(path), bool(flags[0] & JOURNALS))  # type: ignore[return-value]
+        made = OpenFile(disk, disk.create(path), new=bool(flags[0] & JOURNALS))
+        return made  # type: ignore[return-value]
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         """Removes a file."""
