@@ -16,7 +16,7 @@ from edge.closing import (
     open_day_closed,
     sign_day_closed,
 )
-from edge.entry import NUMBER_MAX, Head
+from edge.entry import NUMBER_MAX, Head, genesis
 from edge.errors import DeviceFault, PeerError
 from edge.journal import (
     MIGRATIONS,
@@ -48,6 +48,7 @@ RECORD: dict[str, Any] = {
 }  # fmt: skip
 MALFORMED: dict[str, dict[str, Any]] = {
     "another type": {"type": "day-open"},
+    "a type that sorts before it": {"type": "day"},
     "a device that is a number": {"device": 1},
     "a day that is none": {"day": "2026-02-30"},
     "a day in another spelling": {"day": "20260701"},
@@ -59,6 +60,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "fewer than no entries": {"entries": -1},
     "a head in words": {"head": "01" * 32},
     "a head too long": {"head": HEAD + b"\0"},
+    "a head too short": {"head": HEAD[1:]},
     "totals in a list": {"totals": []},
     "a total of no kind": {"totals": {1: 1}},
     "a total in words": {"totals": {"cash-withdrawal": "1"}},
@@ -133,8 +135,8 @@ def test_a_statement_longer_than_any_is_refused_unread(core: FileIdentity) -> No
     longest = sign_day_closed(core, replace(CLOSED, totals=kinds))
     assert len(longest) < STATEMENT_BYTES_MAX
     assert kept_day_closed(longest).totals == kinds
-    assert refusal(lambda: kept_day_closed(bytes(STATEMENT_BYTES_MAX))) != "day-closed-form"
-    verify, long = verifier(core.public_bytes), bytes(STATEMENT_BYTES_MAX + 1)
+    assert refusal(lambda: kept_day_closed(bytes(65_536))) != "day-closed-form"
+    verify, long = verifier(core.public_bytes), bytes(65_537)
     assert refusal(lambda: kept_day_closed(long)) == "day-closed-form"
     assert refusal(lambda: open_day_closed(long, verify, "kiosk-1")) == "day-closed-form"
 
@@ -198,6 +200,7 @@ def test_a_closed_day_is_forgotten_but_for_its_anchor(
     assert left(journal) == [4, 5, 6], "one of the closed day stays"
     assert (journal.head(), journal.anchor(), journal.hash_at(1, 3)) == (head, anchor, anchor.hash)
     assert (journal.hash_at(1, 2), journal.find(1, 3)) == (None, None)
+    assert (journal.hash_at(1, 0), journal.hash_at(2, 0)) == (None, genesis(KIOSK, 2))
     assert verify_journal(store, KIOSK) == 3
     again = Journal(store, KIOSK, StillClock())
     fill(again, 2)
@@ -250,6 +253,7 @@ def test_epochs_before_a_closed_day_go_with_it(
     assert prune(later, core, 3, epoch=2) == 5
     assert (left(later), left(later, 2)) == ([], [3])
     assert later.anchor() == at(later, 2, 2)
+    assert [later.hash_at(epoch, 0) for epoch in (1, 2, 3)] == [None, None, genesis(KIOSK, 3)]
     assert verify_journal(store, KIOSK) == 1
 
 

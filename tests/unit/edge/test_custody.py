@@ -254,12 +254,13 @@ def test_another_devices_journal_is_named_as_that(tmp_path: Path) -> None:
     assert "belongs to device kiosk-2, not to kiosk-1" in str(fault)
 
 
-def test_an_entry_that_only_says_it_is_anothers_is_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("link", ["00", "ff"])
+def test_an_entry_that_only_says_it_is_anothers_is_damage(tmp_path: Path, link: str) -> None:
     def fill(store: Store) -> None:
         append(store, Journal(store, KIOSK, StillClock()), 1)
         write_entry(store, "kiosk-2", 1, 2)
         store.execute("DROP TRIGGER journal_unchanged")
-        store.execute("UPDATE journal SET hash = zeroblob(32) WHERE seq = 2")
+        store.execute(f"UPDATE journal SET hash = x'{link * 32}' WHERE seq = 2")
 
     fault = fault_of(lay(tmp_path, fill))
     assert fault.code == "journal-damaged"

@@ -49,6 +49,15 @@ def test_an_entry_may_not_have(claim: str) -> None:
     assert refusal.value.code == code
 
 
+def test_an_entry_may_have_512_values_and_no_more() -> None:
+    # 11 keys and values, their map, the key "a" and its list stand around what is counted here.
+    others = 11 + 11 + 1 + 2
+    decode_entry(encode({**GOOD, "body": {"a": [0] * (512 - others)}}))
+    with pytest.raises(PeerError) as refusal:
+        decode_entry(encode({**GOOD, "body": {"a": [0] * (513 - others)}}))
+    assert refusal.value.code == "codec-items"
+
+
 @given(st.binary(max_size=200))
 def test_hostile_entries_raise_only_peer_errors(data: bytes) -> None:
     with pytest.raises(PeerError):
@@ -84,6 +93,8 @@ NO_RECOVERY: dict[str, dict[str, Any]] = {
     "an epoch that is true": {"body": {"epoch": True, "seq": 0, "hash": bytes(32)}},
     "no seq": {"body": {"epoch": 1, "hash": bytes(32)}},
     "a hash in words": {"body": {"epoch": 1, "seq": 0, "hash": "0" * 32}},
+    "a hash too long": {"body": {"epoch": 1, "seq": 0, "hash": bytes(33)}},
+    "a later epoch": {"body": {"epoch": 3, "seq": 0, "hash": bytes(32)}},
     "a hash too short": {"body": {"epoch": 1, "seq": 0, "hash": bytes(31)}},
     "epoch 0": {"body": {"epoch": 0, "seq": 0, "hash": bytes(32)}},
     "its own epoch": {"body": {"epoch": 2, "seq": 0, "hash": bytes(32)}},

@@ -107,8 +107,18 @@ def test_reading_ends_at_its_limits_but_gives_one_entry_at_least(journal: Journa
     assert len(journal.read(0, 4, 1 << 20)) == 4
     assert len(journal.read(2, 100, 1 << 20)) == 4
     assert len(journal.read(0, 100, 3 * size + 9)) == 3
+    three = sum(len(entry) for entry, _ in journal.read(0, 3, 1 << 20))
+    assert len(journal.read(0, 100, three)) == 3
+    assert len(journal.read(0, 100, three - 1)) == 2
     assert len(journal.read(0, 100, 0)) == 1
     assert journal.read(0, 0, 1 << 20) == []
+
+
+def test_reading_passes_over_no_entry_that_is_too_long_for_a_shorter_one(journal: Journal) -> None:
+    for length in (1, 900, 1):
+        journal.append("FACT", KIND, {"receipt": "x" * length})
+    size = len(journal.read(0, 1, 1)[0][0])
+    assert len(journal.read(0, 100, 3 * size)) == 1
 
 
 # ---------------------------------------------------------------- rules
@@ -328,6 +338,14 @@ def test_an_entry_whose_part_was_undone_may_be_written_once_more(store: Store) -
             attempt(store, counted)
         fill(counted, 1)
     assert (counted.head().seq, counter.read()) == (2, 2)
+
+
+def test_a_device_without_counter_and_policy_says_0_of_both(store: Store) -> None:
+    plain = Journal(store, KIOSK, StillClock())
+    fill(plain, 1)
+    entry = plain.find(1, 1)
+    assert entry is not None
+    assert (entry["counter"], entry["policy"]) == (0, 0)
 
 
 def test_without_a_counter_a_transaction_may_hold_many(store: Store, journal: Journal) -> None:

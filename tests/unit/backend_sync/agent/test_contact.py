@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +24,6 @@ from edge.codec import decode, deflate, encode, inflate
 from edge.errors import DeviceFault
 from edge.journal import MIGRATIONS, chain, genesis
 from edge.keys import FileIdentity, verifier
-from edge.purposes import JOURNAL_KEY
 from edge.seal import read_sign1, sign1
 from edge.store import open_store
 from tests.unit.backend_sync.agent.village import (
@@ -35,7 +33,9 @@ from tests.unit.backend_sync.agent.village import (
     Kiosk,
     PowerCutError,
     Wire,
+    copy_disk,
     make_kiosk,
+    restore_disk,
 )
 
 if TYPE_CHECKING:
@@ -54,11 +54,8 @@ def test_entries_go_up_and_pages_come_down(core: Core, kiosk: Kiosk, wire: Wire)
     assert (outcome.good, outcome.sent, outcome.more) == (True, 3, False)
     assert core.entries() == kiosk.chain()
     assert kiosk.known() == core.scopes()
-    assert (kiosk.noted("uplink"), kiosk.noted("halt_code"), kiosk.noted("mark_seq")) == (
-        "ready",
-        "",
-        3,
-    )
+    noted = [kiosk.noted(name) for name in ("uplink", "halt_code", "mark_seq")]
+    assert noted == ["ready", "", 3]
     assert kiosk.noted("contact_us") > START_US
 
 
@@ -127,7 +124,7 @@ def test_tombstones_take_back(core: Core, kiosk: Kiosk, wire: Wire) -> None:
 
 def begin_epoch(kiosk: Kiosk, epoch: int) -> None:
     """Begins the journal anew, as a replaced disk does, with one entry."""
-    with open_store(kiosk.journal, [MIGRATIONS], kiosk.key(JOURNAL_KEY)) as store:
+    with kiosk.open_journal() as store:
         entry = encode({"device": DEVICE, "epoch": epoch, "seq": 1})
         link = chain(genesis(DEVICE, epoch), entry)
         store.execute("INSERT INTO journal VALUES (?, 1, ?, ?)", (epoch, entry, link))
@@ -147,7 +144,7 @@ def test_a_journal_that_fell_back_an_epoch_is_an_old_copy(
     core: Core, kiosk: Kiosk, wire: Wire
 ) -> None:
     kiosk.write(3)
-    kept = copy_disk(kiosk, "kept", "journal.db*")
+    kept = copy_disk(kiosk, "journal.db*")
     begin_epoch(kiosk, 2)
     kiosk.meet(wire)
     restore_disk(kiosk, kept)
@@ -367,26 +364,13 @@ def test_a_page_that_does_not_add_up_is_fetched_anew(core: Core, kiosk: Kiosk, w
 
 
 # ------------------------------------------------------------------ when uploads must end
-def copy_disk(kiosk: Kiosk, name: str, pattern: str = "*") -> Path:
-    kept = kiosk.folder.parent / name
-    kept.mkdir()
-    for path in kiosk.folder.glob(pattern):
-        shutil.copy(path, kept)
-    return kept
-
-
-def restore_disk(kiosk: Kiosk, kept: Path) -> None:
-    for path in kept.iterdir():
-        shutil.copy(path, kiosk.folder)
-
-
 @pytest.mark.parametrize("copied", ["journal.db*", "*.db*"])
 def test_an_old_copy_of_the_journal_is_noticed_before_it_is_written_to(
     copied: str, core: Core, kiosk: Kiosk, wire: Wire
 ) -> None:
     kiosk.write(3)
     kiosk.meet(wire)
-    kept = copy_disk(kiosk, "kept", copied)
+    kept = copy_disk(kiosk, copied)
     kiosk.write(2)
     kiosk.meet(wire)
     restore_disk(kiosk, kept)
@@ -398,7 +382,7 @@ def test_an_old_copy_of_the_journal_is_noticed_before_it_is_written_to(
 
 def test_a_fork_ends_uploads_and_downlink_goes_on(core: Core, kiosk: Kiosk, wire: Wire) -> None:
     kiosk.write(3)
-    kept = copy_disk(kiosk, "kept", "journal.db*")
+    kept = copy_disk(kiosk, "journal.db*")
     kiosk.write(2)
     kiosk.meet(wire)
     restore_disk(kiosk, kept)
@@ -425,7 +409,7 @@ def test_a_journal_that_vanished_is_no_new_kiosk(core: Core, kiosk: Kiosk, wire:
 
 def test_a_journal_whose_chain_is_broken_is_not_sent(core: Core, kiosk: Kiosk, wire: Wire) -> None:
     kiosk.write(3)
-    with open_store(kiosk.journal, [], kiosk.key(JOURNAL_KEY)) as store:
+    with kiosk.open_journal() as store:
         store.execute("DROP TRIGGER journal_unchanged")
         store.execute("UPDATE journal SET entry = x'00' WHERE seq = 2")
     outcome = kiosk.meet(wire)
@@ -510,8 +494,8 @@ def test_a_plain_journal_in_the_place_of_the_kiosks_is_not_believed(
         contact = kiosk.contact(wire, store)
         assert not contact.has_news(kiosk.journal)
         outcome = contact.run(kiosk.journal)
-    assert outcome.uplink_error is not None
-    assert (outcome.uplink_error.code, outcome.downlink_error) == ("store-plain", None)
+    errors = [error and error.code for error in (outcome.uplink_error, outcome.downlink_error)]
+    assert errors == ["store-plain", None]
     request = open_request(wire.carried[-1][1], verifier(kiosk.identity.public_bytes), DEVICE)
     assert request.journal == UNREADABLE
     assert len(core.entries()) == 2
