@@ -491,9 +491,8 @@ def test_a_plain_journal_in_the_place_of_the_kiosks_is_not_believed(
         path.unlink()
     open_store(kiosk.journal, [MIGRATIONS]).close()
     with kiosk.open_mirror() as store:
-        contact = kiosk.contact(wire, store)
-        assert not contact.has_news(kiosk.journal)
-        outcome = contact.run(kiosk.journal)
+        assert not kiosk.contact(wire, store).has_news(kiosk.journal)
+        outcome = kiosk.contact(wire, store).run(kiosk.journal)
     errors = [error and error.code for error in (outcome.uplink_error, outcome.downlink_error)]
     assert errors == ["store-plain", None]
     request = open_request(wire.carried[-1][1], verifier(kiosk.identity.public_bytes), DEVICE)
