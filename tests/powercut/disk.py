@@ -217,8 +217,8 @@ class DiskVfs(apsw.VFS):
             return OpenFile(disk, found, new=False)  # type: ignore[return-value]
         if not flags[0] & apsw.SQLITE_OPEN_CREATE:
             raise apsw.CantOpenError(f"{path} is not there.")
-        made = OpenFile(disk, disk.create(path), new=bool(flags[0] & JOURNALS))
-        return made  # type: ignore[return-value]
+        new, content = bool(flags[0] & JOURNALS), disk.create(path)
+        return OpenFile(disk, content, new)  # type: ignore[return-value]
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         """Removes a file."""
