@@ -20,6 +20,7 @@ from edge.journal import Journal, JournalReader, decode_entry
 from edge.keys import FileIdentity, sign_evidence, verifier
 from edge.mirror import MirrorReader
 from edge.purposes import PIN_ANSWER_TOPIC
+from hardware.sim.counter import SimCounter
 from kiosk_app import till as kiosk_till
 from kiosk_app.mirror import MirrorFile
 from kiosk_app.teller import Site, Teller
@@ -28,7 +29,6 @@ from tests.sim.core import LOOKUP_KEY, draw_key
 from tests.sim.flaws import DeafTeller, HastyContact, LooseTeller, LooseTill
 from tests.sim.mortal import Death, Fuse, MortalStore, open_mortal
 from tests.sim.nature import DAY_US, HOUR_US, MINUTE_US, START_US, Dice, Nature, WrongClock, require
-from tests.unit.edge.desk import PaperCounter
 from tests.unit.kiosk_app.village import service
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Kiosk:
         self._thief = FileIdentity(self.pad.kid, draw_key(nature))
         drift = nature.chance.uniform(-DRIFT_MAX, DRIFT_MAX)
         self.clock = WrongClock(nature, nature.chance.choice(CLOCKS_OFF_US), drift)
-        self.paper = PaperCounter()
+        self.paper = SimCounter()
         self.customers: list[str] = []
         self.forged: set[bytes] = set()
         self._answers = 0
