@@ -12,10 +12,11 @@ import pytest
 
 from edge.config import load_config, write_config
 from edge.errors import DeviceFault, LastmileError, LocalError
-from edge.journal import MIGRATIONS, Journal
-from edge.keys import FileIdentity, write_private
+from edge.evidence import open_bundle
+from edge.journal import MIGRATIONS, Journal, JournalReader
+from edge.keys import FileIdentity, verifier, write_private
 from edge.purposes import JOURNAL_KEY
-from edge.store import open_store
+from edge.store import open_reader, open_store
 from hardware.drivers.clock import SystemClock
 from hardware.drivers.counter_file import FileCounter
 from hardware.sim.cards import place_card, type_pin
@@ -280,3 +281,53 @@ def test_a_counter_that_is_gone_stops_the_kiosk_before_it_pays(installed: Villag
     with pytest.raises(DeviceFault) as fault:
         worker.start()
     assert fault.value.code == "counter-missing"
+
+
+# ------------------------------------------------------------------ the technician's verbs
+def write_entries(village: Village, count: int) -> None:
+    config = configured(village)
+    key, counter = village_key(village.folder, JOURNAL_KEY), FileCounter(village.folder / "counter")
+    with open_store(config.kiosk.data_dir / "journal.db", [MIGRATIONS], key) as store:
+        journal = Journal(store, KIOSK, SystemClock(), counter)
+        for _ in range(count):
+            journal.append("FACT", "receipt-copy", {"of": "00" * 16, "receipt": "K1-1"})
+
+
+def test_evidence_is_one_command(installed: Village, capsys: pytest.CaptureFixture[str]) -> None:
+    write_entries(installed, 4)
+    out, config = installed.folder / "proof.cose", str(installed.folder / "kiosk.toml")
+    command = ["evidence", "--config", config, "--from", "2", "--to", "3", "--out", str(out)]
+    assert main(command) == 0
+    assert "proves entries 1/2 to 1/3 of" in capsys.readouterr().out
+    evidence = open_bundle(out.read_bytes(), verifier(installed.kiosk.public_bytes), KIOSK)
+    assert [entry["seq"] for entry in evidence.entries] == [2, 3]
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_damaged_journal_is_recovered_by_one_command(
+    installed: Village, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_entries(installed, 4)
+    config = configured(installed)
+    path, key = config.kiosk.data_dir / "journal.db", village_key(installed.folder, JOURNAL_KEY)
+    with open_store(path, [MIGRATIONS], key) as store:
+        store.execute("DROP TRIGGER journal_unchanged")
+        store.execute("UPDATE journal SET entry = x'00' WHERE seq = 3")
+    refused = build_counter(config, SystemClock())
+    with pytest.raises(DeviceFault, match="damaged at entry 1/3"):
+        refused.start()
+    path.with_name("journal.db.fresh").touch()
+    halved = build_counter(config, SystemClock())
+    with pytest.raises(LocalError, match="once more"):
+        halved.start()
+    command = ["recover", "--config", str(installed.folder / "kiosk.toml")]
+    assert main(command) == 0
+    assert "Saved up to entry 1/2 (journal-damaged)" in capsys.readouterr().out
+    worker = build_counter(config, SystemClock())
+    worker.start()
+    worker.stop()
+    assert main(command) == 2
+    assert "whole" in capsys.readouterr().err
+    with open_reader(path, key) as store:
+        assert JournalReader(store, KIOSK).head().epoch == 2
