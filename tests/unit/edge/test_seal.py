@@ -158,7 +158,7 @@ def test_hostile_bytes_raise_only_seal_errors(data: bytes) -> None:
             act(data)
 
 
-@pytest.mark.parametrize("seq", [0, -1, 2**64])
+@pytest.mark.parametrize("seq", [0, -1, 2**64, 2**64 + 1])
 def test_a_number_out_of_range_is_never_sealed(seq: int) -> None:
     with pytest.raises(LocalError) as refusal:
         sealed(seq=seq)
