@@ -86,6 +86,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing(demo: Demo, number: signal.Signals,
             if line.startswith(f"{step}/"):
                 break
         while not workers_in(demo.temporary):
+            assert playing.poll() is None, "the demonstration ended before it was told to"
             pause()
         playing.send_signal(number)
         said.read()
