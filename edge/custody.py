@@ -138,8 +138,8 @@ class JournalReader:
             raise _damaged(self._store.path, place) from None
         if closed.device != self.device:
             raise _foreign(self._store.path, self.device, closed.device)
-        reaches = (closed.at.epoch, closed.at.seq) >= (place.epoch, place.seq)
-        if not reaches or (closed.at.hash != place.hash and closed.at.seq == place.seq):
+        further = (closed.at.epoch, closed.at.seq) > (place.epoch, place.seq)
+        if not further and closed.at != place:
             raise _damaged(self._store.path, place)
         return place
 

@@ -30,7 +30,8 @@ from edge.keys import FileIdentity, sign_evidence, verifier
 from edge.purposes import DAY_CLOSED, LEASE_TOPIC
 from edge.sqlite import engine
 from edge.store import open_store
-from tests.unit.edge.desk import PaperCounter, StillClock
+from hardware.sim.counter import SimCounter
+from tests.unit.edge.desk import StillClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -257,6 +258,17 @@ def test_epochs_before_a_closed_day_go_with_it(
     assert verify_journal(store, KIOSK) == 1
 
 
+def test_an_anchor_may_have_the_number_of_its_statement_in_another_epoch(
+    store: Store, journal: Journal, core: FileIdentity
+) -> None:
+    fill(journal, 5)
+    later = Journal(store, KIOSK, StillClock(), recovery=Recovery(2, "test"))
+    fill(later, 4)
+    assert prune(later, core, 5, keep=5, epoch=2) == 5
+    assert later.anchor() == Head(1, 5, later.hash_at(1, 5) or b"")
+    assert verify_journal(store, KIOSK) == 5
+
+
 def test_an_epoch_may_follow_an_anchor(store: Store, journal: Journal, core: FileIdentity) -> None:
     fill(journal, 3)
     prune(journal, core, 3)
@@ -304,7 +316,7 @@ def test_a_pruning_that_fails_changes_nothing(
 
 
 def test_a_pruned_journal_still_notices_an_old_copy(tmp_path: Path, core: FileIdentity) -> None:
-    path, counter = tmp_path / "journal.db", PaperCounter()
+    path, counter = tmp_path / "journal.db", SimCounter()
     with open_store(path, [MIGRATIONS]) as store:
         journal = Journal(store, KIOSK, StillClock(), counter)
         fill(journal, 5)
@@ -386,6 +398,12 @@ def test_an_anchor_that_the_statement_names_must_have_its_hash(
         fresh.execute("INSERT INTO journal_anchors VALUES (1, 2, ?, ?)", (bytes(32), statement))
         with pytest.raises(DeviceFault, match="1/2"):
             JournalReader(fresh, KIOSK).head()
+    for number, place in enumerate(((1, 3), (2, 1), (2, 2))):
+        with open_store(store.path.with_name(f"past-{number}.db"), [MIGRATIONS]) as fresh:
+            row = (*place, journal.hash_at(1, 2), statement)
+            fresh.execute("INSERT INTO journal_anchors VALUES (?, ?, ?, ?)", row)
+            with pytest.raises(DeviceFault, match="{}/{}".format(*place)):
+                JournalReader(fresh, KIOSK).anchor()
     with open_store(store.path.with_name("newer.db"), [MIGRATIONS]) as fresh:
         good = journal.hash_at(1, 2)
         fresh.execute("INSERT INTO journal_anchors VALUES (1, 2, ?, ?)", (good, statement))

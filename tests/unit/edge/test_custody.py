@@ -210,6 +210,18 @@ def test_an_epoch_that_does_not_follow_is_named(tmp_path: Path) -> None:
     assert "1/3" in str(fault)
 
 
+def test_a_damaged_beginning_of_an_epoch_is_named_as_damage(tmp_path: Path) -> None:
+    def begin(store: Store) -> None:
+        append(store, Journal(store, KIOSK, StillClock()), 3)
+        Journal(store, KIOSK, StillClock(), recovery=Recovery(2, "test"))
+        store.execute("DROP TRIGGER journal_unchanged")
+        store.execute("UPDATE journal SET hash = zeroblob(32) WHERE epoch = 2")
+
+    fault = fault_of(lay(tmp_path, begin))
+    assert fault.code == "journal-damaged"
+    assert "2/1" in str(fault)
+
+
 @pytest.mark.parametrize("epoch", [2, 9])
 def test_a_first_epoch_that_is_not_the_first_is_named(tmp_path: Path, epoch: int) -> None:
     fault = fault_of(lay(tmp_path, lambda store: write_entry(store, KIOSK, epoch, 1)))
@@ -304,6 +316,7 @@ def test_a_journal_says_from_where_it_goes_on_after_what_was_lost(tmp_path: Path
         append(store, journal, 3)
         assert journal.goes_on_at(1, 4) is None
         Journal(store, KIOSK, StillClock(), recovery=Recovery(3, "test"))
-        assert journal.goes_on_at(1, 3) is None, "it is here"
+        for seq in (1, 2, 3):
+            assert journal.goes_on_at(1, seq) is None, "it is here"
         assert [journal.goes_on_at(*place) for place in ((1, 4), (1, 99), (2, 1))] == [3, 3, 3]
         assert [journal.goes_on_at(*place) for place in ((3, 2), (4, 1))] == [None, None]

@@ -26,7 +26,8 @@ from edge.journal import (
 )
 from edge.sqlite import engine
 from edge.store import open_reader, open_store
-from tests.unit.edge.desk import PaperCounter, StillClock
+from hardware.sim.counter import SimCounter
+from tests.unit.edge.desk import StillClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,6 +142,17 @@ def test_an_entry_too_long_to_be_sent_is_refused(journal: Journal) -> None:
     assert journal.head().seq == 0
 
 
+def test_an_entry_that_can_just_be_sent_is_taken(journal: Journal) -> None:
+    journal.append("FACT", KIND, {"receipt": "x" * 1_000})
+    spare = 16_384 - len(journal.read(0, 1, 1)[0][0])
+    journal.append("FACT", KIND, {"receipt": "x" * (1_000 + spare)})
+    longest = journal.read(1, 1, 1)[0][0]
+    assert len(longest) == 16_384
+    assert decode_entry(longest)["seq"] == 2
+    with pytest.raises(LocalError):
+        journal.append("FACT", KIND, {"receipt": "x" * (1_001 + spare)})
+
+
 def test_a_transaction_that_fails_leaves_no_entry_and_no_gap(
     store: Store, journal: Journal
 ) -> None:
@@ -200,6 +212,7 @@ FLIP = "UPDATE journal SET entry = CAST(substr(entry, 1, 40) || x'00' || substr(
 REHASH = "UPDATE journal SET hash = (SELECT hash FROM journal WHERE seq = 1)"
 DAMAGE = {
     "a changed byte": FLIP + " WHERE seq = 3",
+    "no entry at all": "UPDATE journal SET entry = x'00' WHERE seq = 3",
     "a changed hash": "UPDATE journal SET hash = zeroblob(32) WHERE seq = 3",
     "a hash of another entry": REHASH + " WHERE seq = 3",
     "a missing entry": "DELETE FROM journal WHERE seq = 3",
@@ -239,7 +252,7 @@ def test_a_chain_is_verified_across_pages_of_rows(count: int, store: Store) -> N
 
 # ---------------------------------------------------------------- the counter
 def test_an_old_copy_is_recognised_by_the_counter(tmp_path: Path) -> None:
-    path, counter = tmp_path / "journal.db", PaperCounter(40)
+    path, counter = tmp_path / "journal.db", SimCounter(40)
     for number in (1, 2, 3):
         with open_store(path, [MIGRATIONS]) as store:
             fill(Journal(store, KIOSK, StillClock(), counter), 1)
@@ -253,7 +266,7 @@ def test_an_old_copy_is_recognised_by_the_counter(tmp_path: Path) -> None:
 
 
 def test_a_power_cut_between_counter_and_entry_is_no_old_copy(tmp_path: Path) -> None:
-    path, counter = tmp_path / "journal.db", PaperCounter()
+    path, counter = tmp_path / "journal.db", SimCounter()
     with open_store(path, [MIGRATIONS]) as store:
         fill(Journal(store, KIOSK, StillClock(), counter), 2)
     counter.advance_to(counter.read() + 1)
@@ -268,7 +281,7 @@ def attempt(store: Store, journal: Journal) -> None:
 
 
 def test_entries_that_were_rolled_back_never_make_a_journal_look_old(tmp_path: Path) -> None:
-    path, counter = tmp_path / "journal.db", PaperCounter()
+    path, counter = tmp_path / "journal.db", SimCounter()
     with open_store(path, [MIGRATIONS]) as store:
         journal = Journal(store, KIOSK, StillClock(), counter)
         fill(journal, 1)
@@ -288,7 +301,7 @@ def test_a_new_counter_may_be_fitted_to_a_journal_that_had_none(tmp_path: Path, 
     path = tmp_path / "journal.db"
     with open_store(path, [MIGRATIONS]) as store:
         fill(Journal(store, KIOSK, StillClock()), 1)
-    counter = PaperCounter(value)
+    counter = SimCounter(value)
     with open_store(path, [MIGRATIONS]) as store:
         journal = Journal(store, KIOSK, StillClock(), counter)
         fill(journal, 1)
@@ -299,7 +312,7 @@ def test_a_new_counter_may_be_fitted_to_a_journal_that_had_none(tmp_path: Path, 
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 40])
 def test_a_counter_that_is_two_ahead_tells_of_an_old_copy(tmp_path: Path, ahead: int) -> None:
-    path, counter = tmp_path / "journal.db", PaperCounter()
+    path, counter = tmp_path / "journal.db", SimCounter()
     with open_store(path, [MIGRATIONS]) as store:
         fill(Journal(store, KIOSK, StillClock(), counter), 3)
         counter.advance_to(3 + ahead)
@@ -311,7 +324,7 @@ def test_a_counter_that_is_two_ahead_tells_of_an_old_copy(tmp_path: Path, ahead:
 
 
 def test_with_a_counter_a_transaction_holds_one_entry(store: Store) -> None:
-    counted = Journal(store, KIOSK, StillClock(), PaperCounter())
+    counted = Journal(store, KIOSK, StillClock(), SimCounter())
 
     def twice() -> None:
         with store.transaction():
@@ -330,7 +343,7 @@ def test_with_a_counter_a_transaction_holds_one_entry(store: Store) -> None:
 
 
 def test_an_entry_whose_part_was_undone_may_be_written_once_more(store: Store) -> None:
-    counter = PaperCounter()
+    counter = SimCounter()
     counted = Journal(store, KIOSK, StillClock(), counter)
     fill(counted, 1)
     with store.transaction():
@@ -358,7 +371,7 @@ def test_without_a_counter_a_transaction_may_hold_many(store: Store, journal: Jo
 def test_a_recovered_journal_says_first_what_was_saved(store: Store, journal: Journal) -> None:
     fill(journal, 3)
     saved = journal.head()
-    counter = PaperCounter(9)
+    counter = SimCounter(9)
     again = Journal(store, KIOSK, StillClock(), counter, 4, Recovery(2, "journal-rollback"))
     entry = again.find(2, 1)
     assert entry is not None
