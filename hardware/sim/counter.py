@@ -17,13 +17,14 @@ class SimCounter:
         value: Where it begins.
 
     Attributes:
+        value: Where it stands.
         fault: What every reading fails with; empty while it works.
         stuck: What every raising fails with; empty while it works.
         raised: How often it was raised.
     """
 
     def __init__(self, value: int = 0) -> None:
-        self._value = value
+        self.value = value
         self.fault = ""
         self.stuck = ""
         self.raised = 0
@@ -40,7 +41,7 @@ class SimCounter:
         """
         if self.fault:
             raise DeviceFault("The simulated counter cannot be read.", self.fault)
-        return self._value
+        return self.value
 
     def advance_to(self, value: int) -> None:
         """Raises the counter to `value`.
@@ -52,5 +53,5 @@ class SimCounter:
             return
         if self.stuck:
             raise DeviceFault("The simulated counter cannot be raised.", self.stuck)
-        self._value = value
+        self.value = value
         self.raised += 1

@@ -12,6 +12,7 @@ from edge.entry import Head, genesis
 from edge.journal import Journal
 from edge.keys import verifier
 from edge.mirror import Mirror
+from hardware.sim.counter import SimCounter
 from tests.unit.backend_sync.agent.village import (
     DEVICE,
     Core,
@@ -27,7 +28,6 @@ from tests.unit.backend_sync.agent.village import (
     state,
     stored,
 )
-from tests.unit.edge.desk import PaperCounter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def core(connection: Connection, tmp_path: Path) -> Core:
 @pytest.fixture
 def kiosk(core: Core, tmp_path: Path) -> Kiosk:
     """A kiosk with a counter that has counted before."""
-    return replace(make_kiosk(core, tmp_path / "kiosk"), counter=PaperCounter(40))
+    return replace(make_kiosk(core, tmp_path / "kiosk"), counter=SimCounter(40))
 
 
 @pytest.fixture

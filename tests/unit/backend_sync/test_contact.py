@@ -10,6 +10,7 @@ import pytest
 from backend_sync.core.registry import derived_id, fund_drawer
 from backend_sync.messages import downlink_path, journal_path
 from edge.errors import DeviceFault, LocalError
+from hardware.sim.counter import SimCounter
 from tests.unit.backend_sync.agent.village import (
     DEVICE,
     START_US,
@@ -25,7 +26,6 @@ from tests.unit.backend_sync.agent.village import (
     restore_disk,
     state,
 )
-from tests.unit.edge.desk import PaperCounter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def core(connection: Connection, tmp_path: Path) -> Core:
 @pytest.fixture
 def kiosk(core: Core, tmp_path: Path) -> Kiosk:
     """A kiosk with a counter that has counted before."""
-    return replace(make_kiosk(core, tmp_path / "kiosk"), counter=PaperCounter(40))
+    return replace(make_kiosk(core, tmp_path / "kiosk"), counter=SimCounter(40))
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_counter_that_was_replaced_is_noticed(
 ) -> None:
     kiosk.write(3)
     kiosk.meet(wire)
-    kiosk.counter = PaperCounter(value)
+    kiosk.counter = SimCounter(value)
     kiosk.meet(wire)
     is_noticed(core, kiosk, f"it is at {value}, the journal counts 43")
 
@@ -153,7 +153,7 @@ def test_a_counter_that_fell_with_a_new_epoch_is_noticed(
 ) -> None:
     kiosk.write(3)
     kiosk.meet(wire)
-    kiosk.counter = PaperCounter(3)
+    kiosk.counter = SimCounter(3)
     recover(kiosk, 2)
     wire.before = lambda path, body: b"" if path == UP else body
     kiosk.meet(wire)
@@ -165,7 +165,7 @@ def test_a_kiosk_that_is_quarantined_for_its_counter_gets_no_float_but_hears(
 ) -> None:
     kiosk.write(3)
     kiosk.meet(wire)
-    kiosk.counter = PaperCounter()
+    kiosk.counter = SimCounter()
     kiosk.meet(wire)
     with pytest.raises(LocalError, match="no float"):
         fund_drawer(core.connection, DEVICE, 100, derived_id("float", "1"), START_US)
@@ -250,7 +250,7 @@ def test_an_entry_that_nobody_understands_says_nothing_of_the_counter(
     core.connection.execute("SET session_replication_role = replica")
     core.connection.execute("UPDATE journal_entries SET entry = 'x' WHERE seq = 3")
     core.connection.execute("SET session_replication_role = DEFAULT")
-    kiosk.counter = PaperCounter()
+    kiosk.counter = SimCounter()
     kiosk.meet(wire)
     is_trusted(core)
 
@@ -263,13 +263,13 @@ def test_another_branch_is_a_fork_and_no_matter_of_counters(
     core.connection.execute("SET session_replication_role = replica")
     core.connection.execute("UPDATE journal_entries SET hash = %s WHERE seq = 3", [bytes(32)])
     core.connection.execute("SET session_replication_role = DEFAULT")
-    kiosk.counter = PaperCounter()
+    kiosk.counter = SimCounter()
     wire.before = lambda path, body: b"" if path == UP else body
     kiosk.meet(wire)
     is_trusted(core)
 
 
-class RestlessCounter(PaperCounter):
+class RestlessCounter(SimCounter):
     """A counter that somebody raises between any two looks, so many times."""
 
     def __init__(self, times: int) -> None:

@@ -2,8 +2,8 @@
 
 Place in the flow: the tests of edge/ build on it; time and entropy are its own, so they repeat.
 
-* `StillClock` moves only when told; `Dice` is entropy from a counter; `PaperCounter` is a counter
-  in memory. Each fulfils a port of `edge.ports`; nothing of ours is mocked.
+* `StillClock` moves only when told; `Dice` is entropy from a counter. Each fulfils a port of
+  `edge.ports`; nothing of ours is mocked.
 * `CoreSide` is `backend_sync.telemetry.ingest`, as the core runs it.
 * `Desk` opens the same folder as often as a test starts its program anew.
 """
@@ -74,21 +74,6 @@ class Dice:
         self._thrown += 1
         block = hashlib.sha256(self._seed + self._thrown.to_bytes(8, "big")).digest()
         return (block * (count // len(block) + 1))[:count]
-
-
-class PaperCounter:
-    """A monotonic counter that survives whatever a test does to the disk."""
-
-    def __init__(self, value: int = 0) -> None:
-        self.value = value
-
-    def read(self) -> int:
-        """Returns the present value."""
-        return self.value
-
-    def advance_to(self, value: int) -> None:
-        """Raises the counter; it never goes down."""
-        self.value = max(self.value, value)
 
 
 class Desk:

@@ -113,6 +113,24 @@ def test_a_migration_whose_name_was_changed_is_damage_and_no_newer_release(tmp_p
     assert refusal.value.code == "store-damaged"
 
 
+@pytest.mark.parametrize("column", ["migration_set", "name"])
+def test_a_list_of_migrations_that_is_illegible_is_damage(column: str, tmp_path: Path) -> None:
+    with open_store(tmp_path / "a.db", [MIGRATIONS]) as store:
+        store.execute("DROP TABLE _sqlite_migrations")
+        store.execute(f"CREATE TABLE _sqlite_migrations ({column} TEXT, applied_at TEXT)")
+        store.execute("INSERT INTO _sqlite_migrations VALUES ('pages', '')")
+    with pytest.raises(DeviceFault) as refusal:
+        open_store(tmp_path / "a.db", [MIGRATIONS])
+    assert refusal.value.code == "store-damaged"
+
+
+def test_it_is_known_whether_a_transaction_is_under_way(store: Store) -> None:
+    assert (store.inside, store.transaction_number) == (False, 0)
+    with store.transaction(), store.transaction():
+        assert (store.inside, store.transaction_number) == (True, 1)
+    assert not store.inside
+
+
 def test_a_migration_that_fails_leaves_the_file_openable(tmp_path: Path) -> None:
     bad = Migrations("bad")
 

@@ -16,10 +16,10 @@ from edge.keys import verifier
 from edge.mirror import Mirror, MirrorReader
 from edge.purposes import JOURNAL_KEY
 from edge.store import open_store
+from hardware.sim.counter import SimCounter
 from kiosk_app.receipt import qr_text
 from kiosk_app.recover import TABLES, Patient, recover, refuse_half_recovered
 from kiosk_app.till import Till
-from tests.unit.edge.desk import PaperCounter
 from tests.unit.kiosk_app.village import KIOSK, village_key
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def test_an_old_copy_is_recovered_when_the_core_is_known_to_hold_more(village: V
 
 
 def test_an_old_copy_is_recovered_when_the_counter_says_so(village: Village) -> None:
-    counter = PaperCounter()
+    counter = SimCounter()
     key = village_key(village.folder, JOURNAL_KEY)
     village.cut()
     with open_store(path_of(village), TABLES, key) as store:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from backend_sync.agent.contact import Outcome
     from backend_sync.core.database import Connection
     from edge.store import Store
-    from tests.unit.edge.desk import PaperCounter
+    from hardware.sim.counter import SimCounter
 
 DEVICE = "kiosk-1"
 START_US = 1_780_000_000_000_000
@@ -146,7 +146,7 @@ class Kiosk:
     core_public: bytes
     clock: SteppedClock = field(default_factory=SteppedClock)
     randomness: CountedRandomness = field(default_factory=CountedRandomness)
-    counter: PaperCounter | None = None
+    counter: SimCounter | None = None
 
     @property
     def journal(self) -> Path:
