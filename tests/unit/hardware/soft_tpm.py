@@ -40,20 +40,25 @@ def soft_tpm(state: Path) -> Iterator[str]:
             "--server", f"type=unixio,path={path}", "--ctrl", f"type=unixio,path={path}.ctrl",
             "--flags", "startup-clear",
         ]  # fmt: skip
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as tpm:
+        # It says a word about every connection: into a pipe that nobody reads it would block.
+        complaints = state / "swtpm.log"
+        with (
+            complaints.open("wb") as log,
+            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log) as tpm,
+        ):
             try:
-                _await(Path(f"{path}.ctrl"), tpm)
+                _await(Path(f"{path}.ctrl"), tpm, complaints)
                 yield f"swtpm:path={path}"
             finally:
                 tpm.kill()
 
 
-def _await(path: Path, tpm: subprocess.Popen[bytes]) -> None:
+def _await(path: Path, tpm: subprocess.Popen[bytes], complaints: Path) -> None:
     """Returns once the socket answers; the wait for the process gives it time to come up."""
     for _ in range(START_TRIES):
         with contextlib.suppress(subprocess.TimeoutExpired):
             tpm.wait(0.02)
-        assert tpm.returncode is None, tpm.stderr and tpm.stderr.read().decode()
+        assert tpm.returncode is None, complaints.read_text(errors="replace")
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
             probe.connect(str(path))
             return
