@@ -289,14 +289,16 @@ def _ensure_extra(stamp: Path, lock: Path, command: Sequence[str], without: str)
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
     stamp.parent.mkdir(exist_ok=True)
+    # npm believes the certificates of the machine, as pip does: a bank's proxy may need it.
+    environment = {**child_environment(), "NODE_USE_SYSTEM_CA": "1"}
     done = subprocess.run(
-        command, cwd=stamp.parent, env=child_environment(), capture_output=True, check=False
+        command, cwd=stamp.parent, env=environment, capture_output=True, check=False
     )
     if done.returncode == 0:
         stamp.write_text(wanted, encoding="utf-8")
         return
-    last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    print(f"Going on without {without}: {''.join(last)}", file=sys.stderr)
+    tail = done.stderr.decode(errors="replace").strip().splitlines()[-TAIL_LINES:]
+    print("\n  ".join([f"Going on without {without}:", *tail]), file=sys.stderr)
 
 
 def ensure_proof() -> None:
