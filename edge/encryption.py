@@ -21,6 +21,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import DeviceFault, LocalError
+from edge.keys import sync_folder
 from edge.sqlite import HAS_CIPHER, connect, looks_plain
 from edge.store import disk_fault, take_lock, translated
 
@@ -69,10 +70,10 @@ def _convert(path: Path, key: bytes) -> bool:
         old.unlink(missing_ok=True)
         os.link(path, old)
         draft.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     if old.exists():
         _wipe(old)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     return was_plain
 
 
@@ -105,11 +106,3 @@ def _wipe(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -319,16 +319,25 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise DeviceFault(
             f"{path} cannot be written ({error.strerror}); free some space, then repeat.",
             "key-write",
         ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes durable which files a folder holds: a new name is lost in a power cut without.
+
+    Raises:
+        OSError: As the operating system says; the caller knows what was being kept.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _read(path: Path) -> bytes:

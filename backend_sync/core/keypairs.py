@@ -11,13 +11,12 @@ Place in the flow: `lastmile-core init`, `keys rotate` → **keypairs** → poli
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import DeviceFault
-from edge.keys import HpkeKeypair
+from edge.keys import HpkeKeypair, sync_folder
 from edge.policy import hpke_id
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class KeyFolder(Mapping[bytes, HpkeKeypair]):
         path = self._folder / _name(found[0])
         try:
             path.unlink(missing_ok=True)
-            _sync(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
             raise DeviceFault(
                 f"{path} cannot be deleted ({error.strerror}). Repeat the command as its owner.",
@@ -123,11 +122,3 @@ def load_folder(folder: Path) -> KeyFolder:
 
 def _name(number: int) -> str:
     return "hpke.pem" if number == 1 else f"hpke-{number}.pem"
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,12 +23,12 @@ from backend_sync.telemetry.claim import Refused
 from edge.codec import decode, encode
 from edge.errors import LocalError, PeerError
 from edge.keys import CHAIN_KEY_BYTES, ratchet
+from edge.ratchet import SKIP_MAX
 from edge.suites import AEADS
 
 if TYPE_CHECKING:
     from edge.keys import LocalSecret
 
-SKIP_MAX: Final = 1_024
 PURPOSE: Final = "telemetry ratchets"
 
 Keys = tuple[bytes, bytes]

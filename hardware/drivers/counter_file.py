@@ -13,6 +13,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import DeviceFault
+from edge.keys import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,11 +84,7 @@ class FileCounter:
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)
         except OSError as error:
             raise DeviceFault(
                 f"The counter {self._path} cannot be written ({error.strerror}). Check that the "

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.codec import encode
 from edge.errors import DeviceFault, LocalError
+from edge.keys import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +83,7 @@ def read_once(path: Path) -> bytes | None:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read()
         # The program that made it may not have come so far, and may never.
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -122,7 +123,7 @@ def write_once(path: Path, content: bytes, randomness: Randomness) -> bytes:
             content = path.read_bytes()
         finally:
             draft.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise DeviceFault(
             f"The vault {path} cannot be written ({error.strerror}); free some space, then repeat.",
@@ -138,11 +139,3 @@ def vault_damaged(path: Path) -> DeviceFault:
         "machine for the bank and provision anew.",
         "vault-damaged",
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -281,7 +281,7 @@ def test_a_file_that_is_open_for_writing_is_not_converted(tmp_path: Path) -> Non
     assert error.code == "store-locked"
 
 
-STEPS = ("_export", "_check", "link", "replace", "_sync_folder", "_wipe")
+STEPS = ("_export", "_check", "link", "replace", "sync_folder", "_wipe")
 
 
 class Cut(BaseException):

@@ -13,7 +13,6 @@ from backend_sync.telemetry import store
 from backend_sync.telemetry.claim import Refused
 from backend_sync.telemetry.ratchets import (
     PURPOSE,
-    SKIP_MAX,
     Chain,
     Ratchets,
     RatchetState,
@@ -23,6 +22,7 @@ from backend_sync.telemetry.report import totals
 from backend_sync.telemetry.seeds import Seed, enrol_seed
 from backend_sync.telemetry.store import Stored, take_in
 from edge.keys import FileIdentity, LocalSecret, ratchet
+from edge.ratchet import SKIP_MAX
 from edge.suites import AEADS
 from hardware.drivers.clock import SystemRandomness
 from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box, Core, Message
