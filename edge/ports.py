@@ -53,12 +53,15 @@ class Randomness(Protocol):
 # ------------------------------------------------------------------ vehicle bus
 @dataclass(frozen=True, slots=True)
 class FrameChunk:
-    """Many CAN frames at once, as parallel columns: what a bus reader hands on.
+    """Many frames at once, as parallel columns: what a bus or line reader hands on.
 
     Attributes:
         times_us: Receive time of each frame, microseconds UTC.
-        ids: Arbitration id of each frame; extended (29-bit) ids carry bit 31 (0x8000_0000).
-        payloads: Data bytes of each frame, 0 to 64 bytes.
+        ids: Arbitration id of each frame; extended (29-bit) ids carry bit 31 (`EXTENDED_ID`). What
+            came over a line and not a bus carries bit 30 (`LINE_ID`) and the kind of line instead.
+            The number of the source stands above (`SOURCE_SHIFT`), 0 for the first.
+        payloads: Data bytes of each frame: 0 to 64 of a bus, one whole sentence or message of a
+            line (`LINE_BYTES_MAX`).
         position: Where the reader stands after this chunk, in frames since the start of its source.
     """
 
@@ -69,6 +72,15 @@ class FrameChunk:
 
 
 EXTENDED_ID = 0x8000_0000
+LINE_ID = 0x4000_0000
+NMEA_LINE = LINE_ID | 1
+"""One NMEA 0183 sentence, or what a receiver sent between two line ends instead of one."""
+IMU_LINE = LINE_ID | 2
+"""One message of an inertial sensor, as its driver's reference page lays it out."""
+JTT808_LINE = LINE_ID | 3
+"""One unescaped, checked location report of a JT/T 808 terminal."""
+LINE_BYTES_MAX = 1_024
+SOURCE_SHIFT = 32
 
 
 class FrameSource(Protocol):
@@ -97,6 +109,25 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """Releases the bus or file."""
+        ...
+
+
+class Requester(Protocol):
+    """Decides what a box asks on a bus, and when: sans-IO, driven by whoever owns the bus.
+
+    A driver calls `due` before it waits for frames and `heard` with those that `claims` is true of.
+    """
+
+    def due(self, now_us: int) -> Sequence[tuple[int, bytes]]:
+        """Returns the frames to send at this monotonic time, as (id, data), often none."""
+        ...
+
+    def claims(self, can_id: int) -> bool:
+        """Says whether a received id can be an answer."""
+        ...
+
+    def heard(self, can_id: int, payload: bytes, now_us: int) -> None:
+        """Takes a received frame in; what it calls for (flow control) is `due` at once."""
         ...
 
 

@@ -9,7 +9,6 @@ Place in the flow: gateway.toml → **composition** → gateway.
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
@@ -31,6 +30,7 @@ from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.sim.vehicle import SimSettings, SimulatedSource
 from vehicle_gateway import batch, driver
 from vehicle_gateway.answers import Answers
+from vehicle_gateway.arguments import PROGRAM, build_parser
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign, read_campaign
 from vehicle_gateway.config import GatewayConfig
@@ -45,12 +45,13 @@ from vehicle_gateway.driver import (
 from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.mqtt import Address, BrokerPlace, Publisher
 from vehicle_gateway.obd import REQUEST_ID, request
-from vehicle_gateway.profile import DEFAULT, load_profile
+from vehicle_gateway.profile import load_profile
 from vehicle_gateway.publish import SendPlan
 from vehicle_gateway.replay import replay
 from vehicle_gateway.status import read_status
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
 
     from edge.policy import Policy
@@ -58,97 +59,7 @@ if TYPE_CHECKING:
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.profile import Profile
 
-PROGRAM = "lastmile-gateway"
 STORE = "outbox.db"
-CONSENT_DAYS = 365
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Builds the command line."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="The vehicle box: listens to the bus, seals what it heard, sends it.",
-        epilog=(
-            "examples:\n"
-            f"  {PROGRAM} run --config gateway.toml\n"
-            f"  {PROGRAM} run --config gateway.toml --sim 600 --exit-when-settled\n"
-            f"  {PROGRAM} consent give --config gateway.toml --driver driver-17 --language zh\n"
-            f"  {PROGRAM} replay drive.log --json\n"
-            f"  {PROGRAM} status --config gateway.toml"
-        ),
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_run(verbs.add_parser("run", help="listen, seal and send until stopped"))
-    _add_consent(verbs.add_parser("consent", help="give or withdraw a driver's consent"))
-    _add_replay(verbs.add_parser("replay", help="show what a recorded drive holds"))
-    status = verbs.add_parser("status", help="show what waits and what was sent")
-    _add_config(status)
-    _add_json(status)
-    return parser
-
-
-def _add_run(verb: argparse.ArgumentParser) -> None:
-    _add_config(verb)
-    verb.add_argument("--log", metavar="FILE", help="replay this recording instead of [source]")
-    _add_dbc(verb)
-    verb.add_argument("--speed", choices=("full", "real"), help="pace of recording or simulator")
-    verb.add_argument(
-        "--sim", type=float, metavar="SECONDS", help="drive the simulated vehicle so long, at once"
-    )
-    verb.add_argument(
-        "--exit-when-settled",
-        action="store_true",
-        help="end when the source has ended and the core has signed for everything",
-    )
-
-
-def _add_consent(verb: argparse.ArgumentParser) -> None:
-    words = verb.add_subparsers(dest="word", required=True, metavar="give|withdraw")
-    for name, help_text in (
-        ("give", "the driver agrees and signs in"),
-        ("withdraw", "the driver ends the consent and signs out"),
-    ):
-        word = words.add_parser(name, help=help_text)
-        _add_config(word)
-        word.add_argument("--driver", required=True, metavar="ID", help="pseudonym of the driver")
-        word.add_argument(
-            "--language",
-            default="zh",
-            choices=sorted(consent_text().texts),
-            help="of the text that was shown (default: zh)",
-        )
-        word.add_argument(
-            "--days", type=int, default=CONSENT_DAYS, help="how long a consent lives (default: 365)"
-        )
-
-
-def _add_replay(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("log", type=Path, metavar="LOG", help="candump, ASC, BLF or MF4 recording")
-    _add_dbc(verb)
-    verb.add_argument(
-        "--profile", default=DEFAULT, metavar="NAME", help=f"vehicle profile (default: {DEFAULT})"
-    )
-    _add_json(verb)
-
-
-def _add_config(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--config", type=Path, required=True, metavar="FILE", help="gateway.toml")
-
-
-def _add_dbc(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--dbc",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="DBC beside those of the profile; may be given more than once",
-    )
-
-
-def _add_json(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

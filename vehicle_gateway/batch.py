@@ -6,14 +6,10 @@ Place in the flow: windows → decode → events → trips → **batch** → epo
     trip batch     summary of a trip that has ended            outlives raw columns
     event batch    events that have ended in the window        outlives both
 
-    record {v, start_us, boot, mono_us, trip, driver, vehicle, columns, events, counts}, and
-           trip_summary in a trip batch
-
 * One transaction holds the messages of a window, where the source stands after it and all that
   decoder, events and trips remember. Killed anywhere, the gateway goes on at the last window that
   is whole on the disk: nothing is counted twice and nothing is left out.
 * When a transaction fails, what is in memory goes back to the checkpoint too.
-* A batch that would be too large for a message is split; no sample is left out for its size.
 * The driver stands in a batch only while their consent lives.
 """
 
@@ -22,16 +18,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.codec import decode, deflate, encode
-from edge.columns import Group, encode_columns
+from edge.codec import decode, encode
 from edge.outbox import PRIORITY_EVENT, PRIORITY_RAW, PRIORITY_TRIP
 from edge.sqlite import Migrations
 from edge.store import create_tables
 from vehicle_gateway.events import Events
+from vehicle_gateway.record import Part, count_samples, fitting
 from vehicle_gateway.trips import Trips
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge.epochs import SealedStream
     from edge.outbox import Outbox
@@ -44,9 +40,6 @@ if TYPE_CHECKING:
     from vehicle_gateway.events import Event
     from vehicle_gateway.trips import Summary
 
-VERSION: Final = 1
-# The core takes 256 KiB a message; seal and headers need less than 256 bytes of it.
-PLAINTEXT_BYTES_MAX: Final = 200 * 1024
 TOTALS: Final = ("frames", "samples", "events", "batches", "sealed_bytes", "unknown_frames")
 MIGRATIONS = Migrations("gateway_batch")
 
@@ -87,21 +80,6 @@ class Sink:
     stream: SealedStream
     drivers: DriverBook
     clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One message to be sealed."""
-
-    priority: int
-    start_us: int
-    trip: str | None
-    groups: Sequence[Group] = ()
-    events: Sequence[Event] = ()
-    summary: Summary | None = None
-    frames: int = 0
-    unknown: int = 0
-    dropped: Mapping[str, int] | None = None
 
 
 class Batcher:
@@ -182,8 +160,9 @@ class Batcher:
         if ended is not None:
             self._seal(_summary_part(ended))
         self._seal(_raw_part(window, decoded, trip))
-        if events:
-            self._seal(Part(PRIORITY_EVENT, start_us, trip, events=events))
+        if events or decoded.snapshots:
+            told = Part(PRIORITY_EVENT, start_us, trip, events=events, snapshots=decoded.snapshots)
+            self._seal(told)
         self.position = window.position
         self.totals["frames"] += decoded.frames
         self.totals["unknown_frames"] += decoded.unknown_frames
@@ -248,43 +227,6 @@ class Batcher:
         self._trips.restore(state["trips"])
 
 
-def count_samples(groups: Sequence[Group]) -> int:
-    """Counts the values that are present."""
-    return sum(
-        len(values) - values.count(None) for each in groups for values in each.series.values()
-    )
-
-
-def fitting(part: Part, common: Mapping[str, Any]) -> Iterator[tuple[Part, bytes]]:
-    """Yields a part with its plaintext, halved as often as it takes to fit into a message."""
-    plaintext = deflate(encode(record_of(part, common)))
-    halves = _halves(part) if len(plaintext) > PLAINTEXT_BYTES_MAX else None
-    if halves is None:
-        yield part, plaintext
-        return
-    for half in halves:
-        yield from fitting(half, common)
-
-
-def record_of(part: Part, common: Mapping[str, Any]) -> dict[str, Any]:
-    """Lays out the record that the core reads."""
-    record = {
-        "v": VERSION,
-        **common,
-        "start_us": part.start_us,
-        "trip": part.trip,
-        "columns": encode_columns(part.groups, part.start_us) if part.groups else b"",
-        "events": list(part.events),
-        "counts": {
-            "frames": part.frames,
-            "samples": count_samples(part.groups),
-            "unknown": part.unknown,
-            "dropped": dict(part.dropped or {}),
-        },
-    }
-    return record if part.summary is None else {**record, "trip_summary": part.summary}
-
-
 def _raw_part(window: FrameChunk, decoded: Decoded, trip: str | None) -> Part:
     return Part(
         PRIORITY_RAW,
@@ -299,31 +241,3 @@ def _raw_part(window: FrameChunk, decoded: Decoded, trip: str | None) -> Part:
 
 def _summary_part(summary: Summary) -> Part:
     return Part(PRIORITY_TRIP, summary["start_us"], summary["trip"], summary=summary)
-
-
-def _halves(part: Part) -> tuple[Part, Part] | None:
-    """Splits columns by group, or a single group by time; None where nothing is left to split."""
-    groups = part.groups
-    if len(groups) > 1:
-        middle = len(groups) // 2
-        first, second = list(groups[:middle]), list(groups[middle:])
-    elif groups and len(groups[0].times_us) > 1:
-        middle = len(groups[0].times_us) // 2
-        first, second = [_slice(groups[0], 0, middle)], [_slice(groups[0], middle, None)]
-    else:
-        return None
-    one = Part(
-        part.priority,
-        part.start_us,
-        part.trip,
-        groups=first,
-        frames=part.frames,
-        unknown=part.unknown,
-        dropped=part.dropped,
-    )
-    return one, Part(part.priority, part.start_us, part.trip, groups=second)
-
-
-def _slice(group: Group, start: int, end: int | None) -> Group:
-    series = {signal: values[start:end] for signal, values in group.series.items()}
-    return Group(group.times_us[start:end], series)

@@ -5,6 +5,7 @@ Place in the flow: `FrameChunk` → dbc, obd, gnss → **decode** → `Group`s �
 * Sans-IO: frames in, columns out; all that is remembered is in `state()` and survives a restart.
 * Nothing on the bus raises: what is unknown, short, refused or not valid is absence and a count.
 * One group per message id, and per PID and computer for OBD; times are those of arrival.
+* What no DBC message of the profile claims goes to the interpreters of standards (`columns`).
 * Only signals of the vehicle profile are taken, so only what the data catalogue lists.
 """
 
@@ -19,16 +20,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from edge.catalogue import signal
 from edge.columns import Group
 from edge.errors import LocalError
+from vehicle_gateway.columns import Columns
 from vehicle_gateway.dbc import ColumnDecoder, Message, load_dbc
-from vehicle_gateway.gnss import FIX, Columns, Gate
-from vehicle_gateway.obd import ObdDecoder, is_response
+from vehicle_gateway.gnss import FIX, Gate
+from vehicle_gateway.obd import ObdInterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from edge.ports import FrameChunk
-    from vehicle_gateway.profile import MessageMap, Profile, Target
+    from vehicle_gateway.columns import Interpreter, Snapshot
+    from vehicle_gateway.profile import Profile, Target
 
 T = TypeVar("T")
 
@@ -41,12 +44,14 @@ class Decoded:
         frames: Frames of the chunk.
         unknown_frames: Those that no DBC and no standard of ours knows.
         counts: Frames that gave nothing or less than they seem to, by reason.
+        snapshots: What is no sample: fault codes, states.
     """
 
     groups: list[Group]
     frames: int
     unknown_frames: int
     counts: Mapping[str, int]
+    snapshots: Sequence[Snapshot] = ()
 
     @property
     def samples(self) -> int:
@@ -56,12 +61,6 @@ class Decoded:
             for group in self.groups
             for values in group.series.values()
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Handler:
-    decoder: ColumnDecoder
-    is_gated: bool
 
 
 class Decoder:
@@ -81,16 +80,13 @@ class Decoder:
         paths = {to.path for each in profile.messages.values() for to in each.targets.values()}
         self._known = frozenset(message.can_id for message in loaded)
         self._gate = Gate(has_fix=FIX in paths)
-        self._obd = ObdDecoder()
-        self._handlers: dict[int, _Handler] = {}
+        self._interpreters = interpreters(profile)
+        self._claims: dict[int, Interpreter | None] = {}
+        self._handlers: dict[int, ColumnDecoder] = {}
         for name, each in profile.messages.items():
             message = _require(by_name, name, profile)
-            self._handlers[message.can_id] = self._compile(message, each)
-
-    def _compile(self, message: Message, each: MessageMap) -> _Handler:
-        wanted = {name: _column(target) for name, target in each.targets.items()}
-        gated = self._gate.concerns({key for key, _ in wanted.values()})
-        return _Handler(ColumnDecoder(message, wanted, each.valid), gated)
+            wanted = {name: _column(target) for name, target in each.targets.items()}
+            self._handlers[message.can_id] = ColumnDecoder(message, wanted, each.valid)
 
     def decode(self, chunk: FrameChunk) -> Decoded:
         """Decodes one chunk; chunks come in order of arrival."""
@@ -99,38 +95,51 @@ class Decoder:
         for place, can_id in enumerate(chunk.ids):
             places[can_id].append(place)
         unknown = 0
-        gated: list[Columns] = []
         columns: list[Columns] = []
+        claimed: defaultdict[str, list[int]] = defaultdict(list)
         for can_id, found in places.items():
             handler = self._handlers.get(can_id)
             if handler is not None:
-                decoded = _decode_message(handler.decoder, chunk, found, counts)
-                columns.append(decoded)
-                if handler.is_gated:
-                    gated.append(decoded)
-            elif is_response(can_id):
-                columns.extend(self._decode_obd(can_id, chunk, found, counts))
+                columns.append(_decode_message(handler, chunk, found, counts))
+            elif (interpreter := self._claimant(can_id)) is not None:
+                claimed[interpreter.name] += found
             elif can_id in self._known:
                 counts["unmapped-frame"] += len(found)
             else:
                 unknown += len(found)
+        snapshots = self._interpret(chunk, claimed, columns, counts)
+        gated = [each for each in columns if self._gate.concerns(each.series.keys())]
         if gated:
             self._gate.apply(gated, counts)
         groups = [Group(each.times_us, each.series) for each in columns if each.places]
-        return Decoded(groups, len(chunk.ids), unknown, counts)
+        return Decoded(groups, len(chunk.ids), unknown, counts, tuple(snapshots))
 
-    def _decode_obd(
-        self, can_id: int, chunk: FrameChunk, places: list[int], counts: Counter[str]
-    ) -> list[Columns]:
-        times_us, payloads = _pick(chunk.times_us, places), _pick(chunk.payloads, places)
-        return [
-            Columns(found.places, _pick(times_us, found.places), {found.signal_id: [*found.values]})
-            for found in self._obd.decode(can_id, payloads, counts)
-        ]
+    def _claimant(self, can_id: int) -> Interpreter | None:
+        if can_id not in self._claims:
+            self._claims[can_id] = next(
+                (each for each in self._interpreters if each.claims(can_id)), None
+            )
+        return self._claims[can_id]
+
+    def _interpret(
+        self,
+        chunk: FrameChunk,
+        claimed: Mapping[str, list[int]],
+        columns: list[Columns],
+        counts: Counter[str],
+    ) -> list[Snapshot]:
+        snapshots: list[Snapshot] = []
+        for each in self._interpreters:
+            if each.name in claimed:
+                found = each.decode(chunk, sorted(claimed[each.name]), counts)
+                columns += found.columns
+                snapshots += found.snapshots
+        return snapshots
 
     def state(self) -> dict[str, Any]:
-        """Returns what must survive a restart: maps of text to integers."""
-        return {"gnss": self._gate.state(), "obd": self._obd.state()}
+        """Returns what must survive a restart: texts, integers, lists and maps."""
+        own = {each.name: each.state() for each in self._interpreters}
+        return {"gnss": self._gate.state(), **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up the state of a decoder before a restart.
@@ -139,7 +148,14 @@ class Decoder:
             LocalError: It is no state of a decoder.
         """
         self._gate.restore(state.get("gnss", {}))
-        self._obd.restore(state.get("obd", {}))
+        for each in self._interpreters:
+            each.restore(state.get(each.name, {}))
+
+
+def interpreters(profile: Profile) -> list[Interpreter]:
+    """Returns who understands what no DBC message claims; the first claimant has an id."""
+    del profile
+    return [ObdInterpreter()]
 
 
 def _require(by_name: Mapping[str, Message], name: str, profile: Profile) -> Message:

@@ -23,6 +23,9 @@ from edge.errors import LocalError
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from vehicle_gateway.columns import Columns
 
 POSITION_FIXES: Final = frozenset({2, 3, 4})
 ALTITUDE_M: Final = (-500, 9_000)
@@ -40,20 +43,6 @@ NEEDS_FIX: Final = (
 )
 
 
-@dataclass(slots=True)
-class Columns:
-    """The decoded frames of one message in a chunk.
-
-    Attributes:
-        places: Place of each frame in the chunk, ascending.
-        series: Signal id → values; the gate replaces what it turns into absence.
-    """
-
-    places: Sequence[int]
-    times_us: Sequence[int]
-    series: dict[int, list[int | None]]
-
-
 class Gate:
     """Remembers the last fix and whether the last altitude was plausible.
 
@@ -67,15 +56,16 @@ class Gate:
         self._altitude_ok = True
         self._ids = {path: signal(path).id for path in (FIX, *NEEDS_FIX)}
         self._gated = {self._ids[path] for path in NEEDS_FIX}
+        self._concerned = {*self._gated, self._ids[FIX]}
         self._altitude = _range(ALTITUDE, *ALTITUDE_M)
         self._limits = {
             self._ids[LATITUDE]: _range(LATITUDE, -90, 90),
             self._ids[LONGITUDE]: _range(LONGITUDE, -180, 180),
         }
 
-    def concerns(self, signal_ids: set[int]) -> bool:
+    def concerns(self, signal_ids: AbstractSet[int]) -> bool:
         """Tells whether a message with these signals must pass the gate."""
-        return bool(signal_ids & {*self._gated, self._ids[FIX]})
+        return not signal_ids.isdisjoint(self._concerned)
 
     def apply(self, columns: Sequence[Columns], counts: Counter[str]) -> None:
         """Turns values that no fix stands behind into absence.

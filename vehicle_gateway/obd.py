@@ -22,10 +22,13 @@ from typing import TYPE_CHECKING, Final
 from edge.catalogue import signal
 from edge.errors import LocalError
 from edge.ports import EXTENDED_ID
+from vehicle_gateway.columns import Columns, Found
 from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from edge.ports import FrameChunk
 
 REQUEST_ID: Final = 0x7DF
 RESPONSE_IDS: Final = range(0x7E8, 0x7F0)
@@ -90,8 +93,10 @@ def request(pid: int) -> bytes:
     return bytes([2, MODE_01, pid]).ljust(8, bytes([PADDING]))
 
 
-class ObdDecoder:
+class ObdInterpreter:
     """Answers in, columns out; remembers which computer answers which PID."""
+
+    name = "obd"
 
     def __init__(self) -> None:
         self._responders: dict[int, int] = {}
@@ -103,7 +108,24 @@ class ObdDecoder:
             for row in PIDS.values()
         }
 
-    def decode(
+    def claims(self, can_id: int) -> bool:
+        """Says whether an id carries answers."""
+        return is_response(can_id)
+
+    def decode(self, chunk: FrameChunk, places: Sequence[int], counts: Counter[str]) -> Found:
+        """Decodes the answers of a chunk, each computer for itself."""
+        by_computer: defaultdict[int, list[int]] = defaultdict(list)
+        for place in places:
+            by_computer[chunk.ids[place]].append(place)
+        columns = []
+        for can_id, own in by_computer.items():
+            for each in self.answers(can_id, [chunk.payloads[place] for place in own], counts):
+                taken = [own[place] for place in each.places]
+                times_us = [chunk.times_us[place] for place in taken]
+                columns.append(Columns(taken, times_us, {each.signal_id: [*each.values]}))
+        return Found(columns)
+
+    def answers(
         self, can_id: int, payloads: Sequence[bytes], counts: Counter[str]
     ) -> list[ObdColumn]:
         """Decodes the answers of one computer.

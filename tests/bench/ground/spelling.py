@@ -24,7 +24,7 @@ from edge.codec import deflate
 from edge.outbox import PRIORITY_RAW
 from edge.seal import epoch_kid, seal_encrypt0
 from edge.suites import A256GCM, suite_of
-from vehicle_gateway.batch import Part, fitting
+from vehicle_gateway.record import Part, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -21,8 +21,8 @@ from tests.unit.vehicle_gateway.yard import (
     feed,
     frames,
 )
-from vehicle_gateway.batch import PLAINTEXT_BYTES_MAX, Part, fitting
 from vehicle_gateway.driver import make_statement
+from vehicle_gateway.record import PLAINTEXT_BYTES_MAX, Part, fitting
 from vehicle_gateway.windows import FRAMES_MAX, Windows
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.errors import DeviceFault, LocalError
-from vehicle_gateway.campaign import SHAPE, default_campaign, load_campaign, read_campaign
+from vehicle_gateway.campaign import default_campaign, load_campaign, read_campaign
+from vehicle_gateway.shape import SHAPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

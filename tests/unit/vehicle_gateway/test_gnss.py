@@ -8,7 +8,8 @@ import pytest
 
 from edge.catalogue import signal
 from edge.errors import LocalError
-from vehicle_gateway.gnss import ALTITUDE, FIX, LATITUDE, LONGITUDE, Columns, Gate
+from vehicle_gateway.columns import Columns
+from vehicle_gateway.gnss import ALTITUDE, FIX, LATITUDE, LONGITUDE, Gate
 
 SPEED = "Vehicle.Private.GNSS.Speed"
 HEADING = "Vehicle.CurrentLocation.Heading"

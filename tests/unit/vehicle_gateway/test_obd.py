@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from edge.catalogue import signal_by_id
 from edge.errors import LocalError
 from edge.ports import EXTENDED_ID
-from vehicle_gateway.obd import PIDS, ObdDecoder, is_response, request
+from vehicle_gateway.obd import PIDS, ObdInterpreter, is_response, request
 
 Values = dict[str, list[float]]
 
 
 def decode(*payloads: str, can_id: int = 0x7E8) -> tuple[Values, Counter[str]]:
     counts: Counter[str] = Counter()
-    columns = ObdDecoder().decode(can_id, [bytes.fromhex(text) for text in payloads], counts)
+    columns = ObdInterpreter().answers(can_id, [bytes.fromhex(text) for text in payloads], counts)
     values: Values = {}
     for column in columns:
         spec = signal_by_id(column.signal_id)
@@ -81,21 +81,21 @@ def test_it_counts(case: str) -> None:
 
 
 def test_only_the_first_computer_that_answers_a_pid_is_believed() -> None:
-    decoder, counts = ObdDecoder(), Counter[str]()
+    decoder, counts = ObdInterpreter(), Counter[str]()
     speed = [bytes.fromhex("03410D50")]
-    assert decoder.decode(0x7E8, speed, counts)
-    assert not decoder.decode(0x7E9, speed, counts)
-    assert decoder.decode(0x7E9, [bytes.fromhex("03410546")], counts)
+    assert decoder.answers(0x7E8, speed, counts)
+    assert not decoder.answers(0x7E9, speed, counts)
+    assert decoder.answers(0x7E9, [bytes.fromhex("03410546")], counts)
     assert counts == {"obd-second-responder": 1}
-    later = ObdDecoder()
+    later = ObdInterpreter()
     later.restore(decoder.state())
-    assert not later.decode(0x7E9, speed, counts)
+    assert not later.answers(0x7E9, speed, counts)
 
 
 @pytest.mark.parametrize("state", [{"0D": "x"}, {"speed": 1}, [1]])
 def test_a_damaged_state_is_refused(state: dict[str, int]) -> None:
     with pytest.raises(LocalError, match="OBD state is damaged"):
-        ObdDecoder().restore(state)
+        ObdInterpreter().restore(state)
 
 
 def test_response_ids_are_those_of_iso_15765() -> None:
@@ -114,6 +114,6 @@ def test_a_request_asks_for_its_pid() -> None:
 @given(st.lists(st.binary(max_size=64), max_size=20))
 def test_any_bytes_are_values_or_counts(payloads: list[bytes]) -> None:
     counts: Counter[str] = Counter()
-    for column in ObdDecoder().decode(0x7E8, payloads, counts):
+    for column in ObdInterpreter().answers(0x7E8, payloads, counts):
         assert len(column.places) == len(column.values)
         assert all(0 <= place < len(payloads) for place in column.places)
