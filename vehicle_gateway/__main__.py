@@ -27,6 +27,7 @@ from edge.store import open_reader, open_store
 from hardware.drivers.can_bus import BusSettings, BusSource, PeriodicRequest
 from hardware.drivers.can_log import LogSource, Pace
 from hardware.drivers.clock import SystemClock, SystemRandomness
+from hardware.drivers.merge import MergedSource
 from hardware.sim.vehicle import SimSettings, SimulatedSource
 from vehicle_gateway import batch, driver
 from vehicle_gateway.answers import Answers
@@ -35,6 +36,7 @@ from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign, read_campaign
 from vehicle_gateway.config import GatewayConfig
 from vehicle_gateway.decode import Decoder
+from vehicle_gateway.decoders import Decoders
 from vehicle_gateway.driver import (
     DriverBook,
     consent_text,
@@ -55,8 +57,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge.policy import Policy
-    from edge.ports import Clock
+    from edge.ports import Clock, FrameSource
     from vehicle_gateway.campaign import Campaign
+    from vehicle_gateway.config import SourceSection
     from vehicle_gateway.profile import Profile
 
 STORE = "outbox.db"
@@ -90,11 +93,11 @@ def _run(arguments: argparse.Namespace) -> None:
             "gateway-broker",
         )
     clock, stop = SystemClock(), threading.Event()
-    named = config.source.profile
-    folder = arguments.config.absolute().parent
-    profile = load_profile(str(folder / named) if named.endswith(".toml") else named)
-    feed = _feed(arguments, config, profile, clock, stop)
-    decoder = Decoder(profile, [*config.source.dbc, *arguments.dbc])
+    given = arguments.log is not None or arguments.sim is not None
+    sections = config.sources[:1] if given else config.sources
+    profiles = [_profile(arguments.config, each) for each in sections]
+    feed = _feed(arguments, sections, profiles, clock, stop)
+    decoder = _decoder(arguments, sections, profiles)
     campaign = _campaign(arguments.config, config)
     data_dir = config.gateway.data_dir
     migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
@@ -120,39 +123,62 @@ def _campaign(path: Path, config: GatewayConfig) -> Campaign:
     return read_campaign(path.absolute().parent / named) if named else default_campaign()
 
 
+def _profile(path: Path, section: SourceSection) -> Profile:
+    named = section.profile
+    folder = path.absolute().parent
+    return load_profile(str(folder / named) if named.endswith(".toml") else named)
+
+
+def _decoder(
+    arguments: argparse.Namespace, sections: Sequence[SourceSection], profiles: Sequence[Profile]
+) -> Decoder | Decoders:
+    decoders = [
+        Decoder(profile, [*section.dbc, *arguments.dbc])
+        for section, profile in zip(sections, profiles, strict=True)
+    ]
+    return decoders[0] if len(decoders) == 1 else Decoders(decoders)
+
+
 def _feed(
     arguments: argparse.Namespace,
-    config: GatewayConfig,
-    profile: Profile,
+    sections: Sequence[SourceSection],
+    profiles: Sequence[Profile],
     clock: Clock,
     stop: threading.Event,
 ) -> Feed:
-    settings = config.source
-    kind = (
-        "log"
-        if arguments.log is not None
-        else "sim"
-        if arguments.sim is not None
-        else settings.kind
-    )
+    first = sections[0]
     given = arguments.log is not None or arguments.sim is not None
-    speed = arguments.speed or ("full" if given else settings.speed)
+    speed = arguments.speed or ("full" if given else first.speed)
     pace = Pace(clock, lambda seconds: _sleep(stop, seconds)) if speed == "real" else None
-    if kind == "sim":
-        if arguments.sim is not None:
-            return Feed(SimulatedSource(SimSettings(seconds=arguments.sim), pace), is_live=False)
-        return Feed(SimulatedSource(SimSettings(seconds=None), pace), is_live=False)
-    if kind == "log":
-        named = arguments.log or settings.log
-        if not named:
-            raise LocalError("Name the recording in [source] log or with --log.", "gateway-log")
-        path = Path(named) if arguments.log else arguments.config.absolute().parent / named
-        return Feed(LogSource(path, pace), is_live=False)
+    if arguments.log is not None or (arguments.sim is None and first.kind == "log"):
+        return Feed(LogSource(_recording(arguments, first), pace), is_live=False)
+    if arguments.sim is not None or first.kind == "sim":
+        return Feed(SimulatedSource(SimSettings(seconds=arguments.sim), pace), is_live=False)
+    live = [_live(*each, clock) for each in zip(sections, profiles, strict=True)]
+    return Feed(live[0] if len(live) == 1 else MergedSource(live), is_live=True)
+
+
+def _recording(arguments: argparse.Namespace, section: SourceSection) -> Path:
+    named = section.log if arguments.log is None else arguments.log
+    if not named:
+        raise LocalError("Name the recording in [source] log or with --log.", "gateway-log")
+    folder = arguments.config.absolute().parent if arguments.log is None else Path()
+    return folder / str(named)
+
+
+def _live(section: SourceSection, profile: Profile, clock: Clock) -> FrameSource:
+    """Returns a source in the present; a recording or the simulator stands alone."""
+    if section.kind != "can":
+        raise LocalError(
+            f"A source of kind {section.kind} cannot be read beside others; make it the only "
+            "[source].",
+            "gateway-sources",
+        )
     requests = [
         PeriodicRequest(REQUEST_ID, request(each.pid), each.period_us) for each in profile.requests
     ]
-    bus = BusSettings(settings.interface, settings.channel, requests=requests)
-    return Feed(BusSource(bus, clock), is_live=True)
+    bus = BusSettings(section.interface, section.channel, section.options, requests)
+    return BusSource(bus, clock)
 
 
 def _sleep(stop: threading.Event, seconds: float) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from edge.store import Store
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.decode import Decoded, Decoder
+    from vehicle_gateway.decoders import Decoders
     from vehicle_gateway.driver import DriverBook
     from vehicle_gateway.events import Event
     from vehicle_gateway.trips import Summary
@@ -90,7 +91,9 @@ class Batcher:
         totals: Counts since the start of the source, by the names of `TOTALS`.
     """
 
-    def __init__(self, sink: Sink, vehicle: Vehicle, decoder: Decoder, campaign: Campaign) -> None:
+    def __init__(
+        self, sink: Sink, vehicle: Vehicle, decoder: Decoder | Decoders, campaign: Campaign
+    ) -> None:
         self._sink = sink
         self._vehicle = vehicle
         self._decoder = decoder

@@ -33,7 +33,7 @@ class GatewaySection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class SourceSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[source]`: what the box listens to.
+    """`[source]`, or several as `[[source]]`: what the box listens to.
 
     Attributes:
         kind: A recorded `log`, a live `can` bus, or the simulated vehicle (`sim`).
@@ -42,6 +42,7 @@ class SourceSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         speed: Pace of a log or of the simulator: `full`, or `real` as it was recorded.
         interface: python-can's name of the adapter, such as `socketcan` or `slcan`.
         channel: Such as `can0` or a serial device.
+        options: Further settings of that adapter, such as `bitrate`.
         profile: Vehicle profile: a name of ours or a TOML file.
     """
 
@@ -51,7 +52,11 @@ class SourceSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     speed: Literal["full", "real"] = "real"
     interface: str = "socketcan"
     channel: str = "can0"
+    options: dict[str, str | int | bool] = {}
     profile: str = "obd_gnss_imu"
+
+
+Sources = Annotated[list[SourceSection], msgspec.Meta(min_length=1, max_length=8)]
 
 
 class BrokerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -110,6 +115,13 @@ class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     gateway: GatewaySection
     core: CoreSection
     broker: BrokerSection | None = None
-    source: SourceSection = SourceSection()
+    source: (
+        SourceSection | Annotated[list[SourceSection], msgspec.Meta(min_length=1, max_length=8)]
+    ) = SourceSection()
     campaign: CampaignSection = CampaignSection()
     outbox: OutboxSection = OutboxSection()
+
+    @property
+    def sources(self) -> list[SourceSection]:
+        """All that the box listens to, the first first."""
+        return self.source if isinstance(self.source, list) else [self.source]

@@ -42,7 +42,7 @@ def read(tmp_path: Path, text: str) -> GatewayConfig:
 
 def test_the_least_file_listens_to_the_bus_and_keeps_everything(tmp_path: Path) -> None:
     config = read(tmp_path, MINIMAL)
-    assert config.source.kind == "can"
+    assert [each.kind for each in config.sources] == ["can"]
     assert config.broker is None
     assert config.campaign.file == ""
 
@@ -50,7 +50,7 @@ def test_the_least_file_listens_to_the_bus_and_keeps_everything(tmp_path: Path) 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     config = read(tmp_path, MINIMAL + BROKER + '\n[source]\nkind = "log"\ndbc = ["a.dbc"]\n')
     assert config.gateway.data_dir == tmp_path / "data"
-    assert config.source.dbc == [tmp_path / "a.dbc"]
+    assert config.sources[0].dbc == [tmp_path / "a.dbc"]
     assert config.broker is not None
     assert config.broker.certificate == tmp_path / "core" / "certificate.pem"
 
@@ -70,3 +70,24 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 def test_a_slip_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(LocalError, match="Correct that key"):
         read(tmp_path, MINIMAL + wrong)
+
+
+def test_several_sources_have_profiles_of_their_own(tmp_path: Path) -> None:
+    two = (
+        MINIMAL
+        + """
+[[source]]
+interface = "slcan"
+channel = "/dev/ttyACM0"
+options = {bitrate = 250000}
+
+[[source]]
+profile = "toyota_tnga"
+"""
+    )
+    first, second = read(tmp_path, two).sources
+    assert (first.interface, first.options) == ("slcan", {"bitrate": 250_000})
+    assert (second.channel, second.profile) == ("can0", "toyota_tnga")
+    assert [each.kind for each in read(tmp_path, MINIMAL).sources] == ["can"]
+    with pytest.raises(LocalError, match="source"):
+        read(tmp_path, MINIMAL.replace("[gateway]", "source = []\n[gateway]"))
