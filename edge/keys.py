@@ -15,6 +15,8 @@ Place in the flow: seal → **keys** → epochs, journal, and everything that is
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -287,6 +289,14 @@ class LocalSecret:
         """
         nonce, rest = sealed[: LOCAL_SUITE.nonce_bytes], sealed[LOCAL_SUITE.nonce_bytes :]
         return LOCAL_SUITE.open(self._key, nonce, rest, b"")
+
+    def mac(self, content: bytes) -> bytes:
+        """Returns 32 bytes that stand for content: the same each time, and telling nothing of it.
+
+        A short number or word cannot be found by trying, for the key is this device's own.
+        """
+        key = _derive(self._key, b"mac", CHAIN_KEY_BYTES, LOCAL_SUITE.ratchet_hash)
+        return hmac.new(key, content, hashlib.sha256).digest()
 
 
 # ------------------------------------------------------------------ files

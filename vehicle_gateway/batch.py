@@ -10,7 +10,7 @@ Place in the flow: windows → decode → events → trips → **batch** → epo
   decoder, events and trips remember. Killed anywhere, the gateway goes on at the last window that
   is whole on the disk: nothing is counted twice and nothing is left out.
 * When a transaction fails, what is in memory goes back to the checkpoint too.
-* The driver stands in a batch only while their consent lives.
+* The driver stands in a batch only while their consent lives; without, `privacy` says what is left.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from edge.outbox import PRIORITY_EVENT, PRIORITY_RAW, PRIORITY_TRIP
 from edge.sqlite import Migrations
 from edge.store import create_tables
 from vehicle_gateway.events import Events
+from vehicle_gateway.privacy import allowed_part
 from vehicle_gateway.record import Part, count_samples, fitting
 from vehicle_gateway.trips import Trips
 
@@ -186,13 +187,17 @@ class Batcher:
 
     def _seal(self, part: Part) -> None:
         now = self._sink.clock.now()
+        driver = self._sink.drivers.live(now.wall_us)
+        told = allowed_part(part, driver)
+        if told is None:
+            return
         common = {
             "boot": now.boot_id,
             "mono_us": now.monotonic_us,
-            "driver": self._sink.drivers.live(now.wall_us),
+            "driver": driver,
             "vehicle": self._vehicle.vehicle,
         }
-        for piece, plaintext in fitting(part, common):
+        for piece, plaintext in fitting(told, common):
             seq = self._sink.stream.seal(plaintext, piece.priority)
             self.totals["batches"] += 1
             self.totals["samples"] += count_samples(piece.groups)

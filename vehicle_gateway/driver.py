@@ -47,6 +47,7 @@ DAY_US: Final = 86_400_000_000
 SUBJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LOOKS_PERSONAL: Final = re.compile(r"\d{8,}")
 SEALED_FOR: Final = "gateway driver"
+TAG_DIGITS: Final = 16
 MIGRATIONS = Migrations("gateway_driver")
 
 
@@ -197,6 +198,15 @@ class DriverBook:
         check_body("consent", body)
         with self._store.transaction():
             stream.state_privately("consent", body)
+            self.heed(statement)
+
+    def heed(self, statement: Statement) -> None:
+        """Acts on a statement that stands in the chain.
+
+        Raises:
+            DeviceFault: The disk is full or failing; nothing has changed.
+        """
+        with self._store.transaction():
             if statement.withdrawn:
                 if self._subject(self._row()) == statement.subject:
                     self._store.execute("DELETE FROM gateway_driver")
@@ -218,6 +228,19 @@ class DriverBook:
         if row is None or not row["given_us"] <= now_us < row["expires_us"]:
             return None
         return self._subject(row)
+
+    def tag(self, now_us: int) -> str | None:
+        """Returns what stands for the driver in state at rest, None without a live consent.
+
+        16 hexadecimal digits, the same for a driver at this box for ever and another at each other
+        box: who has the box's files and not its key cannot tell whom they are about.
+        """
+        subject = self.live(now_us)
+        return None if subject is None else self.tag_of(subject)
+
+    def tag_of(self, subject: str) -> str:
+        """Returns the tag of a driver."""
+        return self.secret.mac(subject.encode()).hex()[:TAG_DIGITS]
 
     def _subject(self, row: dict[str, Any] | None) -> str | None:
         return self.secret.open(bytes(row["subject"])).decode() if row else None

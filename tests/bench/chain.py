@@ -37,7 +37,7 @@ from vehicle_gateway import batch, driver
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
-from vehicle_gateway.driver import DriverBook
+from vehicle_gateway.driver import DriverBook, make_statement
 from vehicle_gateway.mqtt import Address, BrokerPlace
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.windows import Windows
@@ -82,6 +82,10 @@ def run_ours(log: Path, folder: Path) -> Outcome:
         batcher = Batcher(sink, Vehicle(DEVICE, "bus-1"), decoder, default_campaign())
         started = time.perf_counter()
         sink.stream.begin()
+        given_us = sink.clock.now().wall_us
+        sink.drivers.take_in(
+            make_statement("driver-1", "zh", given_us, 365, withdrawn=False), sink.stream
+        )
         batcher.resume(log.name, repeatable=True)
         windows = Windows()
         for chunk in LogSource(log).chunks():

@@ -411,3 +411,12 @@ def test_what_is_kept_opens_for_no_other(identity: FileIdentity, purpose: str) -
 def test_damaged_bytes_of_our_own_are_an_error_of_ours(data: bytes) -> None:
     with pytest.raises(PeerError):
         LocalSecret(BOX, "drivers", SystemRandomness()).open(data)
+
+
+def test_what_stands_for_content_is_steady_and_a_devices_and_purposes_own() -> None:
+    secret = LocalSecret(BOX, "drivers", SystemRandomness())
+    assert secret.mac(b"1") == LocalSecret(BOX, "drivers", SystemRandomness()).mac(b"1")
+    assert len(secret.mac(b"")) == 32
+    others = [LocalSecret(OTHER, "drivers", SystemRandomness()).mac(b"1")]
+    others += [LocalSecret(BOX, "receipts", SystemRandomness()).mac(b"1"), secret.mac(b"2")]
+    assert secret.mac(b"1") not in others

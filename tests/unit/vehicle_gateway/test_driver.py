@@ -56,6 +56,7 @@ def test_a_text_in_another_language_is_refused() -> None:
 
 
 def test_nobody_is_signed_in_at_first(box: Box) -> None:
+    box.consented = None
     box.open()
     assert box.sink.drivers.live(START_US) is None
 

@@ -113,6 +113,8 @@ def test_asked_to_stop_it_seals_what_it_holds_and_the_next_run_goes_on(
 
 
 def test_consent_given_and_withdrawn_on_the_way(box: Box, core: Core) -> None:
+    box.consented = None
+
     def leave(*, withdrawn: bool) -> Callable[[], None]:
         now_us = box.clock.now().wall_us + withdrawn
         statement = make_statement("driver-1", "zh", now_us, 365, withdrawn=withdrawn)

@@ -38,7 +38,7 @@ from vehicle_gateway import batch, driver
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
-from vehicle_gateway.driver import SEALED_FOR, DriverBook
+from vehicle_gateway.driver import SEALED_FOR, DriverBook, make_statement
 from vehicle_gateway.mqtt import Address
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.windows import Windows
@@ -122,7 +122,12 @@ class CountingRandomness:
 
 @dataclass
 class Box:
-    """The gateway's side: one folder, reopened after every 'power cut'."""
+    """The gateway's side: one folder, reopened after every 'power cut'.
+
+    Attributes:
+        consented: Who agreed before a test begins, so that its batches hold everything; None for
+            nobody. Their statement is in no chain.
+    """
 
     folder: Path
     policy: Policy
@@ -130,6 +135,7 @@ class Box:
     randomness: CountingRandomness = field(default_factory=CountingRandomness)
     limits: OutboxLimits | None = None
     store: Store | None = None
+    consented: str | None = "driver-0"
 
     def __post_init__(self) -> None:
         self.identity = FileIdentity.create(self.folder / "identity.pem", DEVICE)
@@ -156,6 +162,9 @@ class Box:
         batcher = Batcher(
             self.sink, Vehicle(DEVICE, "bus-1"), Decoder(load_profile()), default_campaign()
         )
+        if self.consented is not None:
+            self.sink.drivers.heed(make_statement(self.consented, "zh", 0, 36_500, withdrawn=False))
+            self.consented = None
         batcher.resume("drive", repeatable=True)
         return batcher
 
