@@ -11,12 +11,33 @@ wrong; a batch that breaks a rule here is quarantined alone and never stops its 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backend_sync.telemetry.fields import (
+    FROM,
+    INTEGER_MAX,
+    INTEGER_MIN,
+    TEXT_CHARACTERS_MAX,
+    TIME_US_MAX,
+    WHO,
+    integer,
+    mapping,
+    plain,
+    text,
+    text_or_none,
+)
+from backend_sync.telemetry.snapshots import (
+    HEALTH,
+    SNAPSHOTS,
+    health_rows,
+    read_health,
+    read_snapshots,
+    snapshot_rows,
+)
 from edge.catalogue import signal_by_id
 from edge.codec import decode, inflate
 from edge.columns import Group, decode_columns
@@ -28,31 +49,21 @@ if TYPE_CHECKING:
 PLAINTEXT_BYTES_MAX: Final = 8 * 1024 * 1024
 SAMPLES_MAX: Final = 1_000_000
 EVENTS_MAX: Final = 10_000
-TEXT_CHARACTERS_MAX: Final = 200
-TIME_US_MAX: Final = 4_102_444_800_000_000  # 2100-01-01
-
-_WHO = [
-    ("device", pa.string()),
-    ("vehicle", pa.string()),
-    ("driver", pa.string()),
-    ("trip", pa.string()),
-]
-_FROM = [("epoch", pa.int64()), ("seq", pa.int64()), ("known_us", pa.int64())]
 
 SAMPLES = pa.schema(
     [
-        *_WHO,
+        *WHO,
         ("signal", pa.int32()),
         ("path", pa.string()),
         ("time_us", pa.int64()),
         ("raw", pa.int64()),
         ("value", pa.float64()),
-        *_FROM,
+        *FROM,
     ]
 )
 EVENTS = pa.schema(
     [
-        *_WHO,
+        *WHO,
         ("kind", pa.string()),
         ("start_us", pa.int64()),
         ("end_us", pa.int64()),
@@ -60,11 +71,17 @@ EVENTS = pa.schema(
         ("unit", pa.string()),
         ("severity", pa.string()),
         ("rule", pa.string()),
-        *_FROM,
+        *FROM,
     ]
 )
-TRIPS = pa.schema([*_WHO, ("start_us", pa.int64()), ("summary", pa.string()), *_FROM])
-TABLES: Final[Mapping[str, pa.Schema]] = {"samples": SAMPLES, "events": EVENTS, "trips": TRIPS}
+TRIPS = pa.schema([*WHO, ("start_us", pa.int64()), ("summary", pa.string()), *FROM])
+TABLES: Final[Mapping[str, pa.Schema]] = {
+    "samples": SAMPLES,
+    "events": EVENTS,
+    "trips": TRIPS,
+    "snapshots": SNAPSHOTS,
+    "health": HEALTH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +113,8 @@ class Batch:
     trip_summary: Mapping[str, Any] | None
     frames: int
     samples: int
+    snapshots: Sequence[Mapping[str, Any]] = ()
+    health: Mapping[str, int | str] = field(default_factory=dict)
 
 
 def read_batch(plaintext: bytes) -> Batch:
@@ -113,21 +132,38 @@ def read_batch(plaintext: bytes) -> Batch:
     events = record.get("events", [])
     if not isinstance(events, list) or len(events) > EVENTS_MAX:
         raise PeerError("The batch has no valid list of events.", "batch-events")
-    counts = _map(record, "counts")
+    counts = mapping(record, "counts")
     columns = record.get("columns", b"")
     if not isinstance(columns, bytes):
         raise PeerError("The batch has no columns.", "batch-columns")
     return Batch(
-        start_us=_integer(record, "start_us", 0, TIME_US_MAX),
-        vehicle=_text(record, "vehicle"),
-        driver=_text_or_none(record, "driver"),
-        trip=_text_or_none(record, "trip"),
+        start_us=integer(record, "start_us", 0, TIME_US_MAX),
+        vehicle=text(record, "vehicle"),
+        driver=text_or_none(record, "driver"),
+        trip=text_or_none(record, "trip"),
         groups=decode_columns(columns, samples_max=SAMPLES_MAX) if columns else [],
         events=[_event(event) for event in events],
-        trip_summary=_map(record, "trip_summary") if "trip_summary" in record else None,
-        frames=_integer(counts, "frames", 0, 2**40),
-        samples=_integer(counts, "samples", 0, SAMPLES_MAX),
+        trip_summary=mapping(record, "trip_summary") if "trip_summary" in record else None,
+        frames=integer(counts, "frames", 0, 2**40),
+        samples=integer(counts, "samples", 0, SAMPLES_MAX),
+        snapshots=read_snapshots(record),
+        health=read_health(record),
     )
+
+
+def rows_of(batch: Batch, origin: Origin) -> dict[str, pa.Table]:
+    """Lays a batch out as rows of each table of the lake.
+
+    Raises:
+        PeerError: A signal is not in the data catalogue.
+    """
+    return {
+        "samples": sample_rows(batch, origin),
+        "events": event_rows(batch, origin),
+        "trips": trip_rows(batch, origin),
+        "snapshots": _lay_out(snapshot_rows(batch.snapshots), batch, origin, SNAPSHOTS),
+        "health": _lay_out(health_rows(batch.health, batch.start_us), batch, origin, HEALTH),
+    }
 
 
 def sample_rows(batch: Batch, origin: Origin) -> pa.Table:
@@ -149,19 +185,15 @@ def sample_rows(batch: Batch, origin: Origin) -> pa.Table:
 
 def event_rows(batch: Batch, origin: Origin) -> pa.Table:
     """Lays the events of a batch out."""
-    names = ["kind", "start_us", "end_us", "peak", "unit", "severity", "rule"]
-    own = pa.schema([EVENTS.field(name) for name in names])
-    return _complete(pa.Table.from_pylist(list(batch.events), own), batch, origin, EVENTS)
+    return _lay_out(batch.events, batch, origin, EVENTS)
 
 
 def trip_rows(batch: Batch, origin: Origin) -> pa.Table:
     """Lays the trip summary of a batch out: one row or none."""
     if batch.trip_summary is None:
         return TRIPS.empty_table()
-    summary = json.dumps(_plain(batch.trip_summary), ensure_ascii=False, sort_keys=True)
-    own = pa.schema([TRIPS.field("start_us"), TRIPS.field("summary")])
-    row = {"start_us": batch.start_us, "summary": summary}
-    return _complete(pa.Table.from_pylist([row], own), batch, origin, TRIPS)
+    summary = json.dumps(plain(batch.trip_summary), ensure_ascii=False, sort_keys=True)
+    return _lay_out([{"start_us": batch.start_us, "summary": summary}], batch, origin, TRIPS)
 
 
 def _series(group: Group, signal: int, values: Sequence[int | None]) -> pa.Table:
@@ -190,6 +222,16 @@ def _series(group: Group, signal: int, values: Sequence[int | None]) -> pa.Table
     )
 
 
+def _lay_out(
+    rows: Sequence[Mapping[str, Any]], batch: Batch, origin: Origin, schema: pa.Schema
+) -> pa.Table:
+    """Makes rows of what is not the same in every row of a batch, and adds what is."""
+    if not rows:
+        return schema.empty_table()
+    own = pa.schema([schema.field(name) for name in rows[0]])
+    return _complete(pa.Table.from_pylist(list(rows), own), batch, origin, schema)
+
+
 def _complete(own: pa.Table, batch: Batch, origin: Origin, schema: pa.Schema) -> pa.Table:
     """Adds the columns that are the same in every row of a batch."""
     same = {
@@ -213,52 +255,16 @@ def _complete(own: pa.Table, batch: Batch, origin: Origin, schema: pa.Schema) ->
 def _event(event: object) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise PeerError("An event of the batch is not a map.", "batch-events")
-    start_us = _integer(event, "start_us", 0, TIME_US_MAX)
+    start_us = integer(event, "start_us", 0, TIME_US_MAX)
     return {
-        "kind": _text(event, "kind"),
+        "kind": text(event, "kind"),
         "start_us": start_us,
-        "end_us": _integer(event, "end_us", start_us, TIME_US_MAX),
-        "peak": _integer(event, "peak", -(2**63), 2**63 - 1),
-        "unit": _text(event, "unit"),
+        "end_us": integer(event, "end_us", start_us, TIME_US_MAX),
+        "peak": integer(event, "peak", INTEGER_MIN, INTEGER_MAX),
+        "unit": text(event, "unit"),
         "severity": str(event.get("severity", ""))[:TEXT_CHARACTERS_MAX],
         "rule": str(event.get("rule", ""))[:TEXT_CHARACTERS_MAX],
     }
-
-
-def _integer(record: Mapping[str, Any], name: str, low: int, high: int) -> int:
-    value = record.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise PeerError(f"{name} of the batch is not an integer in range.", "batch-field")
-    return value
-
-
-def _text(record: Mapping[str, Any], name: str) -> str:
-    value = record.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= TEXT_CHARACTERS_MAX:
-        raise PeerError(f"{name} of the batch is not a short text.", "batch-field")
-    return value
-
-
-def _text_or_none(record: Mapping[str, Any], name: str) -> str | None:
-    return None if record.get(name) is None else _text(record, name)
-
-
-def _map(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = record.get(name)
-    if not isinstance(value, dict):
-        raise PeerError(f"{name} of the batch is not a map.", "batch-field")
-    return value
-
-
-def _plain(value: object) -> object:
-    """Makes a decoded CBOR value fit for JSON: bytes become hexadecimal text."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
 
 
 def concatenate(kind: str, tables: Iterable[pa.Table]) -> pa.Table:

@@ -32,10 +32,8 @@ from backend_sync.telemetry.batch import (
     TABLES,
     Origin,
     concatenate,
-    event_rows,
     read_batch,
-    sample_rows,
-    trip_rows,
+    rows_of,
 )
 from backend_sync.telemetry.keyring import Begun
 from backend_sync.telemetry.store import require_idle
@@ -109,7 +107,7 @@ def flush(connection: psycopg.Connection[Any], ring: KeyRing, lake: Path) -> int
 
 
 def open_lake(lake: Path) -> dict[str, ir.Table]:
-    """Opens the lake's tables `samples`, `events` and `trips` on an embedded DuckDB."""
+    """Opens the lake's tables, by their names, on an embedded DuckDB."""
     backend = ibis.duckdb.connect()
     tables = {}
     for kind, schema in TABLES.items():
@@ -196,11 +194,7 @@ def _open_member(ring: KeyRing, member: _Member, opened: _Opened) -> None:
         begun = Begun(origin.device, origin.epoch, member.start, member.kept)
         plaintext = ring.open(begun, member.topic, member.message)
         batch = read_batch(plaintext)
-        tables = {
-            "samples": sample_rows(batch, origin),
-            "events": event_rows(batch, origin),
-            "trips": trip_rows(batch, origin),
-        }
+        tables = rows_of(batch, origin)
     except LastmileError as error:
         code = error.code[:CODE_CHARACTERS_MAX]
         opened.quarantined.append((code, origin.device, origin.epoch, origin.seq))

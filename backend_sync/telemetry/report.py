@@ -99,7 +99,7 @@ def count_lake(lake: Path) -> dict[str, int]:
     """Counts what is in the lake by its own files, as a check on the store's figures.
 
     Returns:
-        `samples`, `events`, `trips`: rows; `double`: batches whose samples are in two files.
+        Rows of each table, by its name; `double`: batches whose samples are in two files.
     """
     counts = dict.fromkeys(TABLES, 0)
     seen: defaultdict[tuple[str, int, int], int] = defaultdict(int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 DAY_US = 86_400_000_000
+TIMES = {
+    "samples": "time_us",
+    "events": "start_us",
+    "trips": "start_us",
+    "snapshots": "at_us",
+    "health": "at_us",
+}
 
 
 def store(connection: Connection, core: Core, messages: Sequence[Message]) -> list[Stored]:
@@ -42,7 +50,7 @@ def rows(lake: Path, kind: str = "samples") -> list[dict[str, Any]]:
     tables = [pq.read_table(path) for path in sorted(lake.glob(f"{kind}/day=*/*.parquet"))]
     if not tables:
         return []
-    order = ["device", "epoch", "seq", "start_us" if kind != "samples" else "time_us"]
+    order = ["device", "epoch", "seq", TIMES[kind]]
     found: list[dict[str, Any]] = (
         pa.concat_tables(tables).sort_by([(name, "ascending") for name in order]).to_pylist()
     )
@@ -128,6 +136,35 @@ def test_a_trip_summary_becomes_one_row(
     assert row["summary"] == f'{{"distance_m": 1200, "ended_us": {START_US}}}'
 
 
+DTC = {
+    "kind": "dtc",
+    "at_us": START_US,
+    "system": "powertrain",
+    "ecu": "7EC",
+    "standard": "uds",
+    "status": "stored",
+    "codes": ["P0A80-00"],
+    "lamps": ["mil"],
+}
+
+
+def test_snapshots_and_health_have_tables_of_their_own(
+    connection: Connection, core: Core, box: Box, tmp_path: Path
+) -> None:
+    told = plaintext(1, snapshots=[DTC], health={"queue": 3, "version": "0.1"})
+    store(connection, core, [box.start(), box.batch(1, told)])
+    flush(connection, core.ring(), tmp_path)
+    (row,) = rows(tmp_path, "snapshots")
+    assert (row["kind"], row["at_us"], row["vehicle"]) == ("dtc", START_US, "bus-1")
+    assert json.loads(row["body"]) == {
+        name: value for name, value in DTC.items() if name not in {"kind", "at_us"}
+    }
+    health = [(row["name"], row["number"], row["text"]) for row in rows(tmp_path, "health")]
+    assert health == [("queue", 3, None), ("version", None, "0.1")]
+    counted = count_lake(tmp_path)
+    assert (counted["snapshots"], counted["health"]) == (1, 2)
+
+
 def unknown_signal() -> bytes:
     return encode_columns([Group([START_US], {30_000: [1]})], START_US)
 
@@ -144,6 +181,22 @@ def unknown_signal() -> bytes:
         plaintext(2, vehicle=5),
         plaintext(2, start_us=-1),
         plaintext(2, counts=None),
+        plaintext(2, snapshots={}),
+        plaintext(2, snapshots=[1]),
+        plaintext(2, snapshots=[DTC] * 1_001),
+        plaintext(2, snapshots=[{**DTC, "kind": "cash-withdrawal"}]),
+        plaintext(2, snapshots=[{**DTC, "vin": "LVSHCAMB1CE054249"}]),
+        plaintext(2, snapshots=[{**DTC, 1: 2}]),
+        plaintext(2, snapshots=[{**DTC, "at_us": 2**62}]),
+        plaintext(2, snapshots=[{**DTC, "codes": ["P0A80"] * 257}]),
+        plaintext(2, snapshots=[{**DTC, "codes": [["P0A80"]]}]),
+        plaintext(2, snapshots=[{**DTC, "codes": {"P0A80": b"x"}}]),
+        plaintext(2, snapshots=[{**DTC, "codes": "x" * 201}]),
+        plaintext(2, snapshots=[{**DTC, "codes": True}]),
+        plaintext(2, health=[1]),
+        plaintext(2, health={"queue": None}),
+        plaintext(2, health={1: 1}),
+        plaintext(2, health={str(number): number for number in range(65)}),
     ],
 )
 def test_a_batch_that_breaks_a_rule_is_quarantined_alone(
@@ -193,7 +246,8 @@ def test_a_crash_between_any_two_steps_of_a_flush_neither_loses_nor_doubles(
     flush(connection, core.ring(), tmp_path)
     assert [row["seq"] for row in rows(tmp_path)] == [1] * 9 + [2] * 9
     assert len(rows(tmp_path, "events")) == 2
-    assert count_lake(tmp_path) == {"samples": 18, "events": 2, "trips": 0, "double": 0}
+    counted = count_lake(tmp_path)
+    assert (counted["samples"], counted["events"], counted["double"]) == (18, 2, 0)
     assert totals(connection)["samples"] == 18
 
 
