@@ -39,10 +39,16 @@ class Columns:
 
 @dataclass(slots=True)
 class Found:
-    """What an interpreter found in a chunk."""
+    """What an interpreter found in a chunk.
+
+    Attributes:
+        left: Places of frames that are of another standard after all: two standards may share an
+            id, such as OBD and UDS on 0x7E8. The next interpreter that claims the id sees them.
+    """
 
     columns: list[Columns] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
 
 
 class Interpreter(Protocol):

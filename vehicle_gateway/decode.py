@@ -80,8 +80,8 @@ class Decoder:
         paths = {to.path for each in profile.messages.values() for to in each.targets.values()}
         self._known = frozenset(message.can_id for message in loaded)
         self._gate = Gate(has_fix=FIX in paths)
-        self._interpreters = interpreters(profile)
-        self._claims: dict[int, Interpreter | None] = {}
+        self._interpreters = interpreters(profile, by_name)
+        self._claims: dict[tuple[int, int], Interpreter | None] = {}
         self._handlers: dict[int, ColumnDecoder] = {}
         for name, each in profile.messages.items():
             message = _require(by_name, name, profile)
@@ -114,26 +114,34 @@ class Decoder:
         groups = [Group(each.times_us, each.series) for each in columns if each.places]
         return Decoded(groups, len(chunk.ids), unknown, counts, tuple(snapshots))
 
-    def _claimant(self, can_id: int) -> Interpreter | None:
-        if can_id not in self._claims:
-            self._claims[can_id] = next(
-                (each for each in self._interpreters if each.claims(can_id)), None
+    def _claimant(self, can_id: int, after: int = 0) -> Interpreter | None:
+        """Returns the first that claims an id, from a place in the list on."""
+        key = can_id, after
+        if key not in self._claims:
+            self._claims[key] = next(
+                (each for each in self._interpreters[after:] if each.claims(can_id)), None
             )
-        return self._claims[can_id]
+        return self._claims[key]
 
     def _interpret(
         self,
         chunk: FrameChunk,
-        claimed: Mapping[str, list[int]],
+        claimed: defaultdict[str, list[int]],
         columns: list[Columns],
         counts: Counter[str],
     ) -> list[Snapshot]:
         snapshots: list[Snapshot] = []
-        for each in self._interpreters:
+        for number, each in enumerate(self._interpreters):
             if each.name in claimed:
                 found = each.decode(chunk, sorted(claimed[each.name]), counts)
                 columns += found.columns
                 snapshots += found.snapshots
+                for place in found.left:
+                    following = self._claimant(chunk.ids[place], number + 1)
+                    if following is None:
+                        counts["unmapped-frame"] += 1
+                    else:
+                        claimed[following.name].append(place)
         return snapshots
 
     def state(self) -> dict[str, Any]:
@@ -152,9 +160,14 @@ class Decoder:
             each.restore(state.get(each.name, {}))
 
 
-def interpreters(profile: Profile) -> list[Interpreter]:
-    """Returns who understands what no DBC message claims; the first claimant has an id."""
-    del profile
+def interpreters(profile: Profile, messages: Mapping[str, Message]) -> list[Interpreter]:
+    """Returns who understands what no DBC message claims; the first claimant has an id.
+
+    Args:
+        profile: What is known of the vehicle.
+        messages: Those of all its DBCs, by name.
+    """
+    del profile, messages
     return [ObdInterpreter()]
 
 
