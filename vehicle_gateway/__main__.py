@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -24,10 +25,11 @@ from edge.log import setup_logging
 from edge.policy import TYPE as POLICY
 from edge.policy import open_policy
 from edge.store import open_reader, open_store
-from hardware.drivers.can_bus import BusSettings, BusSource, PeriodicRequest
+from hardware.drivers.can_bus import BusSettings, BusSource
 from hardware.drivers.can_log import LogSource, Pace
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.drivers.merge import MergedSource
+from hardware.drivers.power_sysfs import PowerFiles, SysfsPower
 from hardware.sim.vehicle import SimSettings, SimulatedSource
 from vehicle_gateway import batch, driver
 from vehicle_gateway.answers import Answers
@@ -46,7 +48,8 @@ from vehicle_gateway.driver import (
 )
 from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.mqtt import Address, BrokerPlace, Publisher
-from vehicle_gateway.obd import REQUEST_ID, request
+from vehicle_gateway.obd_schedule import ObdSchedule
+from vehicle_gateway.power import CHARGING_MV, Power, PowerRule
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.publish import SendPlan
 from vehicle_gateway.replay import replay
@@ -59,7 +62,7 @@ if TYPE_CHECKING:
     from edge.policy import Policy
     from edge.ports import Clock, FrameSource
     from vehicle_gateway.campaign import Campaign
-    from vehicle_gateway.config import SourceSection
+    from vehicle_gateway.config import PowerSection, SourceSection
     from vehicle_gateway.profile import Profile
 
 STORE = "outbox.db"
@@ -106,7 +109,8 @@ def _run(arguments: argparse.Namespace) -> None:
         vehicle = Vehicle(config.gateway.device, config.gateway.vehicle)
         batcher = Batcher(sink, vehicle, decoder, campaign)
         publisher = _publisher(config, sink)
-        gateway = Gateway(feed, batcher, sink, publisher, data_dir)
+        power = _power(config.power, clock)
+        gateway = Gateway(feed, batcher, sink, publisher, data_dir, power)
         _stop_on_signals(stop)
         if publisher:
             publisher.open()
@@ -116,6 +120,29 @@ def _run(arguments: argparse.Namespace) -> None:
             if publisher:
                 publisher.close()
     print(json.dumps(summary), flush=True)
+    if gateway.is_cut and config.power.on_cut:
+        _switch_off(config.power.on_cut)
+
+
+def _power(section: PowerSection, clock: Clock) -> Power:
+    times = section.system_volts // 12
+    rule = PowerRule(
+        sleep_after_us=section.sleep_after_s * 1_000_000,
+        cut_mv=section.cut_mv * times,
+        cut_after_us=section.cut_after_s * 1_000_000,
+        charging_mv=CHARGING_MV * times,
+    )
+    files = PowerFiles(section.ignition, section.inverted, section.supply, section.scale_uv)
+    return Power(SysfsPower(files), rule, clock.now().monotonic_us)
+
+
+def _switch_off(command: list[str]) -> None:
+    try:
+        subprocess.run(command, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DeviceFault(
+            f"[power] on_cut does not work ({error}); correct that command.", "gateway-on-cut"
+        ) from error
 
 
 def _campaign(path: Path, config: GatewayConfig) -> Campaign:
@@ -174,10 +201,8 @@ def _live(section: SourceSection, profile: Profile, clock: Clock) -> FrameSource
             "[source].",
             "gateway-sources",
         )
-    requests = [
-        PeriodicRequest(REQUEST_ID, request(each.pid), each.period_us) for each in profile.requests
-    ]
-    bus = BusSettings(section.interface, section.channel, section.options, requests)
+    requesters = [ObdSchedule(profile.obd)] if profile.obd else []
+    bus = BusSettings(section.interface, section.channel, section.options, requesters)
     return BusSource(bus, clock)
 
 

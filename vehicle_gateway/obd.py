@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 
 from edge.catalogue import signal
 from edge.errors import LocalError
-from edge.ports import EXTENDED_ID
 from vehicle_gateway.columns import Columns, Found
+from vehicle_gateway.obd_pids import PIDS, Pid, is_response
 from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -30,48 +30,9 @@ if TYPE_CHECKING:
 
     from edge.ports import FrameChunk
 
-REQUEST_ID: Final = 0x7DF
-RESPONSE_IDS: Final = range(0x7E8, 0x7F0)
-RESPONSE_IDS_29: Final = range(EXTENDED_ID | 0x18DA_F100, (EXTENDED_ID | 0x18DA_F1FF) + 1)
 MODE_01: Final = 0x01
 POSITIVE: Final = 0x40
 NEGATIVE: Final = 0x7F
-PADDING: Final = 0x55  # ISO 15765-2 lets a sender fill with what it likes; this toggles most bits
-
-
-@dataclass(frozen=True, slots=True)
-class Pid:
-    """One parameter: value = X * factor + offset, X the unsigned integer of its bytes."""
-
-    pid: int
-    length: int
-    factor: Fraction
-    offset: int
-    path: str
-
-
-def _pid(pid: int, length: int, factor: str, offset: int, path: str) -> Pid:
-    return Pid(pid, length, Fraction(factor), offset, f"Vehicle.{path}")
-
-
-PIDS: Final[Mapping[int, Pid]] = {
-    row.pid: row
-    for row in (
-        # SAE J1979 (ISO 15031-5) appendix B, diagnostic service 01: PID, bytes, factor, offset.
-        _pid(0x04, 1, "100/255", 0, "OBD.EngineLoad"),  # calculated load, %
-        _pid(0x05, 1, "1", -40, "OBD.CoolantTemperature"),  # degrees Celsius
-        _pid(0x0B, 1, "1", 0, "OBD.MAP"),  # intake manifold absolute pressure, kPa
-        _pid(0x0C, 2, "1/4", 0, "OBD.EngineSpeed"),  # rpm
-        _pid(0x0D, 1, "1", 0, "Speed"),  # km/h
-        _pid(0x0F, 1, "1", -40, "OBD.IntakeTemp"),  # degrees Celsius
-        _pid(0x10, 2, "1/100", 0, "OBD.MAF"),  # g/s
-        _pid(0x11, 1, "100/255", 0, "OBD.ThrottlePosition"),  # absolute, %
-        _pid(0x2F, 1, "100/255", 0, "OBD.FuelLevel"),  # %
-        _pid(0x33, 1, "1", 0, "OBD.BarometricPressure"),  # kPa
-        _pid(0x42, 2, "1/1000", 0, "OBD.ControlModuleVoltage"),  # V
-        _pid(0x62, 1, "1", -125, "OBD.EngineTorquePercent"),  # actual, % of reference torque
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +42,6 @@ class ObdColumn:
     signal_id: int
     places: list[int]
     values: list[int]
-
-
-def is_response(can_id: int) -> bool:
-    """Tells whether an id carries answers to OBD requests."""
-    return can_id in RESPONSE_IDS or can_id in RESPONSE_IDS_29
-
-
-def request(pid: int) -> bytes:
-    """Returns the eight bytes that ask for one PID (send them to `REQUEST_ID`)."""
-    return bytes([2, MODE_01, pid]).ljust(8, bytes([PADDING]))
 
 
 class ObdInterpreter:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = "obd_gnss_imu"
 RATE_HZ_MAX: Final = 20.0
+LOAD_PERCENT_MAX: Final = 20.0
+MINUTE_US: Final = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,39 @@ class PidRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ObdSection:
+    """`[obd]`: what to ask the engine's computers, and how much of the bus that may take.
+
+    Attributes:
+        requests: Parameters and their periods.
+        bitrate: Of the bus, bits per second.
+        load_percent: Most of the bus that requests and answers together may take.
+        group_max: Most parameters in one request, 1 to 6.
+        codes_us: How often fault codes are asked for, beside once at the start; 0 for never.
+    """
+
+    requests: tuple[PidRequest, ...] = ()
+    bitrate: int = 500_000
+    load_percent: float = 5.0
+    group_max: int = 6
+    codes_us: int = 600_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One kind of vehicle.
 
     Attributes:
         dbc: Files that belong to the profile.
         messages: Message name of the DBC → what to take from it.
+        obd: What to ask on a live bus; None to listen only.
     """
 
     name: str
     title: str
     dbc: tuple[Path, ...]
     messages: Mapping[str, MessageMap]
-    requests: tuple[PidRequest, ...]
+    obd: ObdSection | None
 
 
 def profile_names() -> list[str]:
@@ -117,7 +139,7 @@ def _read(path: Path, tables: Mapping[str, Any]) -> Profile:
         title=str(tables["title"]),
         dbc=tuple(path.parent / str(name) for name in tables["dbc"]),
         messages={name: _message(table) for name, table in tables.get("messages", {}).items()},
-        requests=tuple(_request(row) for row in tables.get("obd", {}).get("requests", [])),
+        obd=_obd(tables["obd"]) if "obd" in tables else None,
     )
 
 
@@ -130,6 +152,27 @@ def _target(text: str) -> Target:
     target = Target(text.removeprefix("-"), -1 if text.startswith("-") else 1)
     signal(target.path)  # refuses what the data catalogue does not list
     return target
+
+
+def _obd(table: Mapping[str, Any]) -> ObdSection:
+    unknown = sorted(set(table) - {"requests", "bitrate", "load_percent", "group", "codes_minutes"})
+    if unknown:
+        raise ValueError(f"unknown {', '.join(unknown)}")
+    section = ObdSection(
+        requests=tuple(_request(row) for row in table.get("requests", [])),
+        bitrate=int(table.get("bitrate", 500_000)),
+        load_percent=float(table.get("load_percent", 5.0)),
+        group_max=int(table.get("group", 6)),
+        codes_us=round(float(table.get("codes_minutes", 10)) * MINUTE_US),
+    )
+    if not (
+        10_000 <= section.bitrate <= 1_000_000
+        and 0 < section.load_percent <= LOAD_PERCENT_MAX
+        and 1 <= section.group_max <= 6
+        and section.codes_us >= 0
+    ):
+        raise ValueError(f"{section} is out of range")
+    return section
 
 
 def _request(row: Mapping[str, Any]) -> PidRequest:

@@ -1,13 +1,13 @@
-"""Listens to a live CAN bus through python-can, and asks OBD questions where it may.
+"""Listens to a live CAN bus through python-can, and asks where somebody has a question.
 
 Place in the flow: bus → python-can → **can_bus** → `FrameChunk`s → vehicle_gateway.decode.
 
-* The box listens only, in hardware where the adapter can, unless it has OBD requests to send.
+* The box listens only, in hardware where the adapter can, unless there is a requester.
 * A chunk is handed on at least every 100 ms, an empty one on a silent bus, so that whoever
   consumes it can also look at the clock.
 * Error and remote frames are counted. Bus-off or a lost adapter is a `DeviceFault`: the caller
   waits and opens the bus again.
-* Requests are spread: at most one per 25 ms, each PID at its own period, none made up for later.
+* What is asked, and how often, is a matter of the requesters (`asking`); this only sends.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edge.errors import DeviceFault
 from edge.ports import EXTENDED_ID, FrameChunk
+from hardware.drivers.asking import Asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import can
 
-    from edge.ports import Clock
+    from edge.ports import Clock, Requester
 
 R = TypeVar("R")
 
 CHUNK_US_MAX: Final = 100_000
 CHUNK_FRAMES_MAX: Final = 4_096
-REQUEST_GAP_US: Final = 25_000
+ASK_US: Final = 10_000  # how often a requester is asked on a bus that says nothing
 BUS_OFF_CLASS: Final = 0x40  # CAN_ERR_BUSOFF of linux/can/error.h
 TIME_US_MIN: Final = (
     946_684_800_000_000  # 2000-01-01: below it an adapter counts from its own start
@@ -48,39 +49,6 @@ LISTEN_ONLY: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class PeriodicRequest:
-    """A frame that is sent every `period_us`, such as an OBD request."""
-
-    can_id: int
-    payload: bytes
-    period_us: int
-
-
-class RequestSchedule:
-    """Says which request is due; time is an argument.
-
-    Args:
-        requests: What to ask for. The first comes first where several are due.
-    """
-
-    def __init__(self, requests: Sequence[PeriodicRequest]) -> None:
-        self._requests = list(requests)
-        self._due_us = [0] * len(self._requests)
-        self._last_us = -REQUEST_GAP_US
-
-    def due(self, now_us: int) -> PeriodicRequest | None:
-        """Returns the request to send at this monotonic time, if any."""
-        if now_us - self._last_us < REQUEST_GAP_US or not self._requests:
-            return None
-        place = min(range(len(self._due_us)), key=self._due_us.__getitem__)
-        if self._due_us[place] > now_us:
-            return None
-        self._due_us[place] = now_us + self._requests[place].period_us
-        self._last_us = now_us
-        return self._requests[place]
-
-
-@dataclass(frozen=True, slots=True)
 class BusSettings:
     """Which bus.
 
@@ -88,13 +56,13 @@ class BusSettings:
         interface: Of python-can: `socketcan`, `slcan`, `pcan`, `virtual`, ...
         channel: Such as `can0` or `/dev/ttyACM0`.
         options: Further settings of that interface, such as `bitrate`.
-        requests: OBD requests; with none the box only listens.
+        requesters: Who asks; with none the box only listens.
     """
 
     interface: str
     channel: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    requests: Sequence[PeriodicRequest] = ()
+    requesters: Sequence[Requester] = ()
 
     @property
     def name(self) -> str:
@@ -109,8 +77,8 @@ class BusSource:
         self._settings = settings
         self._clock = clock
         self._skipped: Counter[str] = Counter()
-        self._schedule = RequestSchedule(settings.requests)
-        self._wait_us_max = REQUEST_GAP_US if settings.requests else CHUNK_US_MAX
+        self._asking = Asking(settings.requesters)
+        self._wait_us_max = ASK_US if self._asking else CHUNK_US_MAX
         self._bus: can.BusABC | None = None
 
     @property
@@ -159,6 +127,8 @@ class BusSource:
                     flag = EXTENDED_ID if message.is_extended_id else 0
                     ids.append(message.arbitration_id | flag)
                     payloads.append(bytes(message.data))
+                    if self._asking:
+                        self._asking.heard(ids[-1], payloads[-1], now_us)
             now_us = self._clock.now().monotonic_us
         return times_us, ids, payloads
 
@@ -173,9 +143,9 @@ class BusSource:
             timeout = 0.0
 
     def _ask(self, bus: can.BusABC, now_us: int) -> None:
-        due = self._schedule.due(now_us)
-        if due is not None:
-            _guarded(self.name, lambda: bus.send(_message(due), timeout=0.1))
+        for can_id, payload in self._asking.due(now_us) if self._asking else ():
+            message = _message(can_id, payload)
+            _guarded(self.name, lambda: bus.send(message, timeout=0.1))  # noqa: B023 - called at once
 
     def _is_data(self, message: can.Message) -> bool:
         if message.is_error_frame:
@@ -204,7 +174,7 @@ def open_bus(settings: BusSettings) -> can.BusABC:
     """
     import can
 
-    silent = {} if settings.requests else LISTEN_ONLY.get(settings.interface, {})
+    silent = {} if settings.requesters else LISTEN_ONLY.get(settings.interface, {})
     options = {**silent, **settings.options}
     return _guarded(
         settings.name,
@@ -212,13 +182,13 @@ def open_bus(settings: BusSettings) -> can.BusABC:
     )
 
 
-def _message(request: PeriodicRequest) -> can.Message:
+def _message(can_id: int, payload: bytes) -> can.Message:
     import can
 
     return can.Message(
-        arbitration_id=request.can_id & ~EXTENDED_ID,
-        is_extended_id=bool(request.can_id & EXTENDED_ID),
-        data=request.payload,
+        arbitration_id=can_id & ~EXTENDED_ID,
+        is_extended_id=bool(can_id & EXTENDED_ID),
+        data=payload,
     )
 
 

@@ -6,7 +6,7 @@ of python-can where `can_bus` listens and asks.
     id       every     layout (vehicle_gateway/vehicles/gnss_imu.dbc)
     1 to 7   1 s       status, time, position, altitude, attitude, distance, speed
     9        10 ms     IMU
-    0x7E8    as asked  02..04 41 PID data, SAE J1979
+    0x7E8    as asked  answers of the `engine`, SAE J1979
 
 * The module stands upright with its labels to the left, as in the recorded car: X is up, Y is
   backward, Z is to the right.
@@ -17,13 +17,14 @@ of python-can where `can_bus` listens and asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edge.ports import EXTENDED_ID
 from hardware.drivers.can_log import number_chunks, paced
 from hardware.drivers.can_log_candump import Columns
 from hardware.sim.drive import GRAVITY_MPS2, TICK_US, Drive, State, scenario
+from hardware.sim.engine import ALL, Engine, EngineSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 Frame = tuple[int, bytes]
 
-REQUEST_IDS: Final = frozenset({0x7DF, 0x7E0})
-RESPONSE_ID: Final = 0x7E8
 IMU_ID: Final = 9
 GNSS_TICKS: Final = 100
 CHUNK_TICKS: Final = 1_000
@@ -68,16 +67,21 @@ class SimSettings:
         seconds: Length; None drives on for ever.
         scenario: A name of `hardware.sim.drive.SCENARIOS`.
         start_us: Time of the first frame, microseconds UTC.
+        engine: Which computer answers.
     """
 
     seconds: float | None = 600.0
     seed: int = 1
     scenario: str = "mountain"
     start_us: int = START_US
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
 
 class SimulatedVehicle:
     """Drives on tick by tick and says what appears on the bus.
+
+    Attributes:
+        engine: The computer that answers OBD-II requests.
 
     Raises:
         LocalError: There is no such scenario.
@@ -87,6 +91,7 @@ class SimulatedVehicle:
         self._drive = Drive(scenario(settings.scenario), settings.seed)
         self._start_us = settings.start_us
         self.ticks = 0
+        self.engine = Engine(settings.engine, self._pid_data)
 
     @property
     def state(self) -> State:
@@ -107,23 +112,19 @@ class SimulatedVehicle:
             frames += gnss_frames(state, self.time_us)
         return frames
 
-    def answer(self, can_id: int, payload: bytes) -> Frame | None:
-        """Answers an OBD-II request; None where a real engine would be silent too."""
-        if can_id not in REQUEST_IDS or len(payload) < 3 or payload[0] != 2:
-            return None
-        service, pid = payload[1], payload[2]
-        if service != 0x01:
-            return RESPONSE_ID, _padded(bytes([3, 0x7F, service, 0x11]))  # service not supported
-        data = pid_data(self.state, pid)
-        if data is None:
-            return None  # J1979: a computer stays silent to a PID that it does not have
-        return RESPONSE_ID, _padded(bytes([2 + len(data), 0x41, pid]) + data)
+    def answers(self, can_id: int, payload: bytes) -> list[Frame]:
+        """Answers one frame of a tester; with nothing where a real engine would be silent too."""
+        return self.engine.frames(can_id, payload)
 
     def answers_due(self) -> list[Frame]:
         """Returns the answers to the requests that a logger would have sent by now."""
         due = (pid for pid, ticks in OBD_PERIODS.items() if self.ticks % ticks == 0)
-        found = (self.answer(0x7DF, bytes([2, 1, pid])) for pid in due)
-        return [frame for frame in found if frame is not None]
+        return [frame for pid in due for frame in self.answers(ALL, bytes([2, 1, pid, 0x55]))]
+
+    def _pid_data(self, pid: int) -> bytes | None:
+        if pid == 0x1F:
+            return _fit(self.ticks * TICK_US / 1_000_000, 16).to_bytes(2, "big")
+        return pid_data(self.state, pid)
 
     def _imu(self, state: State) -> bytes:
         noise = self._drive.noise
@@ -178,14 +179,23 @@ def pid_data(state: State, pid: int) -> bytes | None:
         0x0F: 24 + 40,
         0x11: 32 + state.load_percent * 1.6,
         0x2F: state.fuel_percent * 2.55,
+        0x46: 21 + 40,
+        0x51: 4,  # diesel
+        0x5C: state.coolant_c + 4 + 40,
         0x33: 101.3 * max(0.0, 1 - state.altitude_m / 44_330) ** 5.255,
         0x62: state.load_percent * 0.9 + 125,
     }
     wide = {
         0x0C: state.engine_rpm * 4,
         0x10: state.engine_rpm * state.load_percent * 0.012,
+        0x21: 0,
+        0x31: 1_204 + state.distance_m / 1_000,
         0x42: 14_100 - state.load_percent * 3,
+        0x5E: state.engine_rpm * state.load_percent * 0.0015,
+        0x63: 320,
     }
+    if pid == 0xA6:
+        return _fit(1_234_567 + state.distance_m / 100, 32).to_bytes(4, "big")
     if pid in level:
         return bytes([_fit(level[pid], 8)])
     return _fit(wide[pid], 16).to_bytes(2, "big") if pid in wide else None
@@ -194,10 +204,6 @@ def pid_data(state: State, pid: int) -> bytes | None:
 def _fit(value: float, bits: int) -> int:
     """Rounds to an unsigned integer of so many bits, clipped at both ends."""
     return min(max(round(value), 0), (1 << bits) - 1)
-
-
-def _padded(data: bytes) -> bytes:
-    return data.ljust(8, b"\x55")
 
 
 # ------------------------------------------------------------------ in its own time
@@ -285,8 +291,7 @@ class VehicleOnBus:
         message = self._bus.recv(wait_s)
         while message is not None:
             flag = EXTENDED_ID if message.is_extended_id else 0
-            answer = self._vehicle.answer(message.arbitration_id | flag, bytes(message.data))
-            if answer is not None:
+            for answer in self._vehicle.answers(message.arbitration_id | flag, bytes(message.data)):
                 self._send(answer)
             message = self._bus.recv(0.0)
 
@@ -294,5 +299,9 @@ class VehicleOnBus:
         import can
 
         can_id, payload = frame
-        message = can.Message(arbitration_id=can_id, data=payload, is_extended_id=False)
-        self._bus.send(message)
+        is_extended = can_id >= EXTENDED_ID
+        self._bus.send(
+            can.Message(
+                arbitration_id=can_id & ~EXTENDED_ID, data=payload, is_extended_id=is_extended
+            )
+        )

@@ -22,7 +22,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from vehicle_gateway.mqtt import tls_context
-from vehicle_gateway.obd import PIDS, RESPONSE_IDS
+from vehicle_gateway.obd_pids import PIDS, RESPONSE_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

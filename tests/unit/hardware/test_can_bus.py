@@ -1,9 +1,8 @@
-"""A live bus: chunks in time, faults in a sentence, OBD requests at their rates."""
+"""A live bus: chunks in time, faults in a sentence, questions of whoever asks."""
 
 from __future__ import annotations
 
 import threading
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import can
@@ -12,21 +11,20 @@ import pytest
 from edge.errors import DeviceFault
 from edge.ports import EXTENDED_ID
 from hardware.drivers.can_bus import (
-    REQUEST_GAP_US,
     BusSettings,
     BusSource,
-    PeriodicRequest,
-    RequestSchedule,
     open_bus,
 )
 from hardware.drivers.clock import SystemClock
 from hardware.sim.vehicle import SimSettings, SimulatedVehicle, VehicleOnBus
+from vehicle_gateway.obd_schedule import ObdSchedule
+from vehicle_gateway.profile import ObdSection, PidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SPEED = PeriodicRequest(0x7DF, bytes.fromhex("02010D5555555555"), 100_000)
-ENGINE = PeriodicRequest(0x7DF, bytes.fromhex("02010C5555555555"), 200_000)
+ENGINE_SPEED = PidRequest(0x0C, 200_000)
+SPEED = PidRequest(0x0D, 100_000)
 
 
 @pytest.fixture
@@ -113,38 +111,14 @@ def test_a_closed_source_ends(source: BusSource) -> None:
 
 
 # ------------------------------------------------------------------ requests
-def test_each_request_comes_at_its_own_period() -> None:
-    schedule = RequestSchedule([SPEED, ENGINE])
-    sent = [schedule.due(now_us) for now_us in range(0, 2_000_000, 5_000)]
-    assert sent.count(SPEED) == 20
-    assert sent.count(ENGINE) == 10
-
-
-def test_two_requests_are_never_closer_than_the_gap() -> None:
-    schedule = RequestSchedule([SPEED, ENGINE])
-    times_us = [now for now in range(0, 2_000_000, 1_000) if schedule.due(now) is not None]
-    gaps = [later - earlier for earlier, later in pairwise(times_us)]
-    assert min(gaps) >= REQUEST_GAP_US
-
-
-def test_a_pause_is_not_made_up_for() -> None:
-    schedule = RequestSchedule([SPEED])
-    assert schedule.due(0) is SPEED
-    sent = [schedule.due(now_us) for now_us in range(60_000_000, 60_100_000, 5_000)]
-    assert sent.count(SPEED) == 1
-
-
-def test_without_requests_nothing_is_ever_sent() -> None:
-    assert RequestSchedule([]).due(10**12) is None
-
-
 def test_the_box_asks_and_the_vehicle_answers(
     far_end: can.BusABC, request: pytest.FixtureRequest
 ) -> None:
     clock, over = SystemClock(), threading.Event()
     vehicle = VehicleOnBus(SimulatedVehicle(SimSettings()), far_end, clock)
     thread = threading.Thread(target=vehicle.run, args=(over.is_set,))
-    settings = BusSettings("virtual", request.node.name, requests=(SPEED, ENGINE))
+    schedule = ObdSchedule(ObdSection((SPEED, ENGINE_SPEED)))
+    settings = BusSettings("virtual", request.node.name, requesters=[schedule])
     source = BusSource(settings, clock)
     thread.start()
     try:
@@ -153,11 +127,11 @@ def test_the_box_asks_and_the_vehicle_answers(
         for chunk in source.chunks():
             ids += chunk.ids
             heads |= {payload[:3] for payload in chunk.payloads if len(payload) == 8}
-            if chunk.position > 200:
+            if {b"\x06\x41\x0d", b"\x10\x14\x49"} <= heads or chunk.position > 5_000:
                 break
     finally:
         over.set()
         thread.join()
         source.close()
-    assert {9, 3, 0x7E8} <= set(ids)
-    assert {b"\x03\x41\x0d", b"\x04\x41\x0c"} <= heads
+    assert {9, 0x7E8} <= set(ids)
+    assert {b"\x06\x41\x0d", b"\x10\x14\x49"} <= heads  # both at once, and a long answer

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from edge.catalogue import signal_by_id
 from edge.errors import LocalError
-from edge.ports import EXTENDED_ID
-from vehicle_gateway.obd import PIDS, ObdInterpreter, is_response, request
+from vehicle_gateway.obd import ObdInterpreter
+from vehicle_gateway.obd_pids import PIDS
 
 Values = dict[str, list[float]]
 
@@ -37,6 +37,16 @@ FORMULAS = {
     "intake temperature": ("03410F46", "OBD.IntakeTemp", 30.0),
     "air flow": ("0441100FA0", "OBD.MAF", 40.0),
     "throttle": ("034111FF", "OBD.ThrottlePosition", 100.0),
+    "run time": ("04411F0E10", "OBD.RunTime", 3600.0),
+    "distance with the lamp on": ("0441210019", "OBD.DistanceWithMIL", 25.0),
+    "distance since codes were cleared": ("04413104B4", "OBD.DistanceSinceDTCClear", 1204.0),
+    "outside temperature": ("0341463D", "OBD.AmbientAirTemperature", 21.0),
+    "fuel": ("03415104", "OBD.FuelType", 4.0),
+    "hybrid battery": ("03415B33", "OBD.HybridBatteryRemaining", 20.0),
+    "oil temperature": ("03415C8C", "OBD.OilTemperature", 100.0),
+    "fuel rate": ("04415E00C9", "OBD.FuelRate", 10.05),
+    "reference torque": ("0441630140", "Private.OBD.ReferenceTorque", 320.0),
+    "odometer": ("0641A60012D687", "TraveledDistance", 123456.7),
     "fuel level": ("03412F00", "OBD.FuelLevel", 0.0),
     "barometric pressure": ("03413364", "OBD.BarometricPressure", 100.0),
     "module voltage": ("0441423390", "OBD.ControlModuleVoltage", 13.2),
@@ -96,19 +106,6 @@ def test_only_the_first_computer_that_answers_a_pid_is_believed() -> None:
 def test_a_damaged_state_is_refused(state: dict[str, int]) -> None:
     with pytest.raises(LocalError, match="OBD state is damaged"):
         ObdInterpreter().restore(state)
-
-
-def test_response_ids_are_those_of_iso_15765() -> None:
-    assert [can_id for can_id in range(0x7D0, 0x800) if is_response(can_id)] == [
-        *range(0x7E8, 0x7F0)
-    ]
-    assert is_response(0x18DAF110 | EXTENDED_ID)
-    assert not is_response(0x18DA10F1 | EXTENDED_ID)
-    assert not is_response(0x7E8 | EXTENDED_ID)
-
-
-def test_a_request_asks_for_its_pid() -> None:
-    assert request(0x0C) == bytes.fromhex("02010C5555555555")
 
 
 @given(st.lists(st.binary(max_size=64), max_size=20))

@@ -1,0 +1,81 @@
+"""How much of the bus may be used, and how often everybody is asked who is there.
+
+Place in the flow: `obd_schedule` spends from it; time is an argument.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.ports import EXTENDED_ID
+from vehicle_gateway.obd_pids import REQUEST_ID, REQUEST_ID_29
+
+TIMEOUT_US: Final = 150_000
+"""ISO 15765-4: a computer begins its answer within 50 ms; gateways on the way take some more."""
+BUDGET_US: Final = 250_000
+SEARCH_US_MAX: Final = 60_000_000
+
+
+class Budget:
+    """Bits that may be used; a quarter of a second of them can be saved up.
+
+    Args:
+        bitrate: Of the bus, bits per second.
+        load_percent: Share of it that may be used.
+    """
+
+    def __init__(self, bitrate: int, load_percent: float) -> None:
+        self._bits_per_s = max(1, round(bitrate * load_percent / 100))
+        self._micro_bits = self._micro_bits_max = self._bits_per_s * BUDGET_US
+        self._then_us: int | None = None
+
+    @property
+    def left(self) -> bool:
+        """Whether something may be sent now."""
+        return self._micro_bits > 0
+
+    def pass_time(self, now_us: int) -> None:
+        """Earns what the time since the last call is worth."""
+        if self._then_us is not None:
+            earned = (now_us - self._then_us) * self._bits_per_s
+            self._micro_bits = min(self._micro_bits + earned, self._micro_bits_max)
+        self._then_us = now_us
+
+    def spend(self, can_id: int, payload: bytes) -> None:
+        """Pays for one frame."""
+        self._micro_bits -= frame_bits(can_id, payload) * 1_000_000
+
+
+class Search:
+    """When everybody is asked who is there; a computer answers within `TIMEOUT_US`."""
+
+    def __init__(self) -> None:
+        self.address = REQUEST_ID_29
+        self._tries = 0
+        self._at_us = 0
+        self._until_us = 0
+        self.under_way = False
+
+    def next_address(self, now_us: int) -> int | None:
+        """Returns whom to ask now, if anybody."""
+        if self.under_way and now_us >= self._until_us:
+            self.under_way = False
+        if self.under_way or now_us < self._at_us:
+            return None
+        self.under_way, self._until_us = True, now_us + TIMEOUT_US
+        self.address = REQUEST_ID if self.address == REQUEST_ID_29 else REQUEST_ID_29
+        pause_us = min(1_000_000 << self._tries // 2, SEARCH_US_MAX)
+        self._at_us = now_us + (TIMEOUT_US if self._tries % 2 == 0 else pause_us)
+        self._tries = min(self._tries + 1, 64)
+        return self.address
+
+
+def frame_bits(can_id: int, payload: bytes) -> int:
+    """Returns the bits of a classic data frame on the bus, stuff bits at their worst.
+
+    ISO 11898-1: 44 bits (64 with a long id) beside the data and 3 between frames; of the first 34
+    (54) and the data every fourth may be followed by a stuff bit.
+    """
+    fixed, stuffed = (67, 54) if can_id & EXTENDED_ID else (47, 34)
+    data = 8 * len(payload)
+    return fixed + data + (stuffed + data - 1) // 4
