@@ -21,6 +21,8 @@ PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 POLICY: Final = "lastmile policy"
 DAY_CLOSED: Final = "lastmile day-closed"
 JOURNAL_EVIDENCE: Final = "lastmile journal evidence"
+ROSTER: Final = "lastmile roster"
+GRADE: Final = "lastmile grade"
 
 # Infos of HPKE: what was sealed for one of them opens for no other.
 PIN_INFO: Final = b"lastmile pin verifier"

@@ -8,8 +8,9 @@ file and the running gateway takes it in: within one transaction it signs the ev
 sealed stream and changes who is signed in; then the file goes. A gateway that was killed between
 the two takes it in once more, to the same effect.
 
-* Without a live consent there is no driver: batches then carry nothing of any person.
+* Without a live consent no batch carries anything of a person, whoever is signed in.
 * Giving consent signs the driver in; withdrawing ends both, and what the box knew of them goes.
+* Drivers who share a vehicle agree once each: a consent outlives the shift, under the driver's tag.
 * On the wire a statement is sealed to the core: the broker does not learn who drives.
 * At rest statement and driver are sealed for this box: no file of it names who drives.
 * A driver is a pseudonym. What looks like a telephone or identity number is refused.
@@ -62,6 +63,20 @@ def gateway_driver_001(database: Database) -> None:
             given_us   INTEGER NOT NULL,
             expires_us INTEGER NOT NULL
         )""",
+    )
+
+
+@MIGRATIONS()
+def gateway_driver_002(database: Database) -> None:
+    """Consents of all drivers who share the vehicle, by tag; a driver may be here without one."""
+    create_tables(
+        database,
+        """CREATE TABLE gateway_consents (
+            tag        TEXT    PRIMARY KEY,
+            given_us   INTEGER NOT NULL,
+            expires_us INTEGER NOT NULL
+        )""",
+        "ALTER TABLE gateway_driver ADD COLUMN seen_us INTEGER NOT NULL DEFAULT 0",
     )
 
 
@@ -206,28 +221,70 @@ class DriverBook:
         Raises:
             DeviceFault: The disk is full or failing; nothing has changed.
         """
+        subject = statement.subject
         with self._store.transaction():
             if statement.withdrawn:
-                if self._subject(self._row()) == statement.subject:
-                    self._store.execute("DELETE FROM gateway_driver")
+                tag = self.tag_of(subject)
+                self._store.execute("DELETE FROM gateway_consents WHERE tag = ?", (tag,))
+                if self.present() == subject:
+                    self._leave()
                 return
-            self._store.execute(
-                "INSERT INTO gateway_driver (id, subject, given_us, expires_us) VALUES (1, ?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET subject = excluded.subject,"
-                " given_us = excluded.given_us, expires_us = excluded.expires_us",
-                (
-                    self.secret.seal(statement.subject.encode()),
-                    statement.given_us,
-                    statement.expires_us,
-                ),
+            self.sign_out()  # first: it keeps the consent that was in force
+            self._keep_consent(subject, statement.given_us, statement.expires_us)
+            self.sign_in(subject, statement.given_us)
+
+    def sign_in(self, subject: str, now_us: int) -> None:
+        """Makes somebody the driver; what they have agreed to before is in force at once.
+
+        Raises:
+            DeviceFault: The disk is full or failing; nothing has changed.
+        """
+        with self._store.transaction():
+            self.sign_out()
+            row = self._store.row(
+                "SELECT given_us, expires_us FROM gateway_consents WHERE tag = ?",
+                (self.tag_of(subject),),
             )
+            given_us, expires_us = (row["given_us"], row["expires_us"]) if row else (0, 0)
+            self._store.execute(
+                "INSERT INTO gateway_driver (id, subject, given_us, expires_us, seen_us)"
+                " VALUES (1, ?, ?, ?, ?)",
+                (self.secret.seal(subject.encode()), given_us, expires_us, now_us),
+            )
+
+    def sign_out(self) -> None:
+        """Nobody is the driver any more; a consent of theirs lives on for their next shift."""
+        with self._store.transaction():
+            row = self._row()
+            if row is not None and row["expires_us"]:
+                self._keep_consent(self._open(row), row["given_us"], row["expires_us"])
+            self._leave()
+
+    def present(self) -> str | None:
+        """Returns who is signed in, consent or not."""
+        row = self._row()
+        return self._open(row) if row else None
+
+    def see(self, now_us: int) -> None:
+        """Notes that whoever is signed in is driving."""
+        self._store.execute("UPDATE gateway_driver SET seen_us = ?", (now_us,))
+
+    def seen_us(self) -> int:
+        """Returns when whoever is signed in was last seen driving, 0 where nobody is."""
+        row = self._row()
+        return int(row["seen_us"]) if row else 0
+
+    def consent_until(self) -> int:
+        """Returns when the consent of whoever is signed in ends; 0 without one."""
+        row = self._row()
+        return int(row["expires_us"]) if row else 0
 
     def live(self, now_us: int) -> str | None:
         """Returns the driver whose consent lives now, else None."""
         row = self._row()
         if row is None or not row["given_us"] <= now_us < row["expires_us"]:
             return None
-        return self._subject(row)
+        return self._open(row)
 
     def tag(self, now_us: int) -> str | None:
         """Returns what stands for the driver in state at rest, None without a live consent.
@@ -242,8 +299,19 @@ class DriverBook:
         """Returns the tag of a driver."""
         return self.secret.mac(subject.encode()).hex()[:TAG_DIGITS]
 
-    def _subject(self, row: dict[str, Any] | None) -> str | None:
-        return self.secret.open(bytes(row["subject"])).decode() if row else None
+    def _keep_consent(self, subject: str, given_us: int, expires_us: int) -> None:
+        self._store.execute(
+            "INSERT INTO gateway_consents (tag, given_us, expires_us) VALUES (?, ?, ?)"
+            " ON CONFLICT (tag) DO UPDATE SET given_us = excluded.given_us,"
+            " expires_us = excluded.expires_us",
+            (self.tag_of(subject), given_us, expires_us),
+        )
+
+    def _leave(self) -> None:
+        self._store.execute("DELETE FROM gateway_driver")
+
+    def _open(self, row: dict[str, Any]) -> str:
+        return self.secret.open(bytes(row["subject"])).decode()
 
     def _row(self) -> dict[str, Any] | None:
-        return self._store.row("SELECT subject, given_us, expires_us FROM gateway_driver")
+        return self._store.row("SELECT subject, given_us, expires_us, seen_us FROM gateway_driver")

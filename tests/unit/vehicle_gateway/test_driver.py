@@ -166,3 +166,57 @@ def test_a_damaged_statement_is_named(tmp_path: Path, secret: LocalSecret) -> No
     path.write_bytes(b"{")
     with pytest.raises(DeviceFault, match=path.name):
         list(waiting_statements(tmp_path, secret))
+
+
+# ------------------------------------------------------------------ two drivers of a shift
+def test_two_drivers_of_a_shift_agree_once_each(box: Box) -> None:
+    box.consented = None
+    box.open()
+    drivers = box.sink.drivers
+    drivers.take_in(given("driver-1"), box.sink.stream)
+    drivers.take_in(given("driver-2"), box.sink.stream)
+    drivers.sign_in("driver-1", START_US)
+    assert drivers.live(START_US) == "driver-1"
+    drivers.sign_out()
+    assert (drivers.present(), drivers.live(START_US)) == (None, None)
+    drivers.sign_in("driver-2", START_US)
+    assert drivers.live(START_US) == "driver-2"
+
+
+def test_signing_in_is_no_consent(box: Box) -> None:
+    box.consented = None
+    box.open()
+    drivers = box.sink.drivers
+    drivers.sign_in("driver-3", START_US)
+    assert drivers.present() == "driver-3"
+    assert (drivers.live(START_US), drivers.tag(START_US)) == (None, None)
+    assert drivers.consent_until() == 0
+
+
+def test_a_withdrawal_is_for_good_whoever_signs_in_again(box: Box) -> None:
+    box.open()
+    drivers = box.sink.drivers
+    drivers.take_in(given("driver-1"), box.sink.stream)
+    drivers.take_in(withdrawn("driver-1"), box.sink.stream)
+    drivers.sign_in("driver-1", START_US)
+    assert drivers.live(START_US + 2) is None
+
+
+def test_a_renewed_consent_replaces_the_one_in_force(box: Box) -> None:
+    box.open()
+    drivers = box.sink.drivers
+    drivers.take_in(given("driver-1", days=1), box.sink.stream)
+    drivers.take_in(given("driver-1", days=30), box.sink.stream)
+    assert drivers.live(START_US + 20 * DAY_US) == "driver-1"
+    drivers.sign_in("driver-1", START_US)
+    assert drivers.live(START_US + 20 * DAY_US) == "driver-1"
+
+
+def test_who_was_last_seen_driving_is_noted(box: Box) -> None:
+    box.consented = None
+    box.open()
+    drivers = box.sink.drivers
+    assert drivers.seen_us() == 0
+    drivers.sign_in("driver-1", START_US)
+    drivers.see(START_US + 5)
+    assert drivers.seen_us() == START_US + 5

@@ -34,7 +34,7 @@ from edge.seal import open_encrypt0, read_encrypt0, read_sign1
 from edge.store import open_store
 from edge.suites import AEADS
 from hardware.sim.vehicle import SimSettings, SimulatedSource
-from vehicle_gateway import batch, driver
+from vehicle_gateway import batch, driver, roster, signin
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
@@ -150,6 +150,7 @@ class Box:
         """Starts the box: everything in memory is new, the disk is what it was."""
         self.cut_power()
         migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
+        migrations += [roster.MIGRATIONS, signin.MIGRATIONS]
         self.store = open_store(self.path, migrations)
         waiting = outbox.Outbox(self.store, DEVICE, self.limits)
         ports = epochs.StreamPorts(
