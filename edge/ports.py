@@ -112,6 +112,27 @@ class FrameSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PowerReading:
+    """What a box knows of its supply.
+
+    Attributes:
+        ignition: Whether the key is on; None where no wire tells.
+        supply_mv: Millivolts of the vehicle's battery; None where nothing measures them.
+    """
+
+    ignition: bool | None = None
+    supply_mv: int | None = None
+
+
+class PowerSense(Protocol):
+    """The wire of the ignition and the measured supply."""
+
+    def read(self) -> PowerReading:
+        """Returns the present state; what cannot be read is None, never a guess."""
+        ...
+
+
 class Requester(Protocol):
     """Decides what a box asks on a bus, and when: sans-IO, driven by whoever owns the bus.
 

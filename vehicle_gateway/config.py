@@ -109,6 +109,32 @@ class OutboxSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     age_days_max: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
 
 
+class PowerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[power]`: when the box sleeps, and when it lets the battery be.
+
+    Attributes:
+        ignition: File of the key's GPIO line, such as `/sys/class/gpio/gpio17/value`.
+        inverted: Whether 0 means on there.
+        supply: File of the supply's converter, such as `/sys/bus/iio/.../in_voltage0_raw`.
+        scale_uv: Microvolts of the battery that one of it stands for.
+        system_volts: 12 or 24: thresholds are of a 12 V battery, and doubled.
+        sleep_after_s: Of a silent bus with the key off or unknown.
+        cut_mv: Supply under which the box ends, of a 12 V battery.
+        cut_after_s: For so long.
+        on_cut: Command that switches the box off then, such as `["systemctl", "poweroff"]`.
+    """
+
+    ignition: Path | None = None
+    inverted: bool = False
+    supply: Path | None = None
+    scale_uv: Annotated[int, msgspec.Meta(ge=1)] = 1_000
+    system_volts: Literal[12, 24] = 12
+    sleep_after_s: Annotated[int, msgspec.Meta(ge=30, le=86_400)] = 600
+    cut_mv: Annotated[int, msgspec.Meta(ge=9_000, le=13_000)] = 11_800
+    cut_after_s: Annotated[int, msgspec.Meta(ge=10, le=3_600)] = 60
+    on_cut: list[str] = []
+
+
 class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file."""
 
@@ -120,6 +146,7 @@ class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ) = SourceSection()
     campaign: CampaignSection = CampaignSection()
     outbox: OutboxSection = OutboxSection()
+    power: PowerSection = PowerSection()
 
     @property
     def sources(self) -> list[SourceSection]:

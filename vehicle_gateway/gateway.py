@@ -7,6 +7,8 @@ Place in the flow: source → windows → batch → outbox → mqtt; `__main__` 
   the end of its epoch and leaves.
 * A withdrawn consent takes effect before the next batch is sealed; a given one never reaches back.
 * A live bus that is lost is opened again for ever; a recording that cannot be read ends the run.
+* Asleep (`power`) a box has sealed what it heard, ended its epoch and left the broker, as soon as
+  nothing waits or the broker had time enough; a frame or the key wakes it. Cut, it ends.
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     from edge.ports import FrameSource
     from vehicle_gateway.batch import Batcher, Sink
     from vehicle_gateway.mqtt import Publisher
+    from vehicle_gateway.power import Power
 
 SILENCE_US: Final = 15_000_000
 PROGRESS_US: Final = 5_000_000
 REOPEN_S: Final = 2.0
 WAIT_S: Final = 0.25
+FAREWELL_US: Final = 300_000_000
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Gateway:
         sink: The store behind it.
         publisher: Sends; None where there is no broker.
         data_dir: Where statements of drivers are left.
+        power: Says when to sleep and when to let go; None never does.
     """
 
     def __init__(
@@ -67,12 +72,16 @@ class Gateway:
         sink: Sink,
         publisher: Publisher | None,
         data_dir: Path,
+        power: Power | None = None,
     ) -> None:
         self._feed = feed
         self._batcher = batcher
         self._sink = sink
         self._publisher = publisher
         self._data_dir = data_dir
+        self._power = power
+        self._asleep_us: int | None = None
+        self._is_online = publisher is not None
         self._windows = Windows()
         self._heard_us = self._told_us = sink.clock.now().monotonic_us
 
@@ -97,13 +106,18 @@ class Gateway:
             self._batcher.finish()
         self._sink.stream.close()
         self._tell(force=True)
-        while self._publisher and not stop.is_set():
+        while self._publisher and not stop.is_set() and not self.is_cut:
             if exit_when_settled and self._sink.outbox.empty:
                 break
             self._publisher.pump(wait_s=WAIT_S)
             self._take_statements()
             self._tell()
         return self.summary()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the vehicle's battery was too low to go on."""
+        return self._power is not None and self._power.state == "cut"
 
     def summary(self) -> dict[str, Any]:
         """Counts of this source so far, and what waits or was dropped."""
@@ -118,6 +132,7 @@ class Gateway:
             "waiting": counts["waiting"],
             "settled": counts["settled"],
             "dropped": counts["dropped"],
+            **({"ended": "low-battery"} if self.is_cut else {}),
         }
 
     # ------------------------------------------------------------ inside
@@ -125,11 +140,13 @@ class Gateway:
         """Reads until the end; says whether that was the source's and not ours."""
         self._take_statements()
         for chunk in self._frames(stop):
+            if self._watch_power(chunk) == "cut":
+                return False
             for window in self._windows.add(chunk):
                 self._batcher.take(window)
             self._watch_silence(chunk)
             self._take_statements()
-            if self._publisher:
+            if self._publisher and self._is_online:
                 self._publisher.pump()
             self._tell()
             if stop.is_set():
@@ -159,6 +176,36 @@ class Gateway:
         elif now.monotonic_us - self._heard_us >= SILENCE_US:
             self._seal_rest()
             self._batcher.rest(now.wall_us)
+
+    def _watch_power(self, chunk: FrameChunk) -> str:
+        """Wakes, falls asleep or lets go; a recording is always awake."""
+        if self._power is None or not self._feed.is_live:
+            return "awake"
+        now_us = self._sink.clock.now().monotonic_us
+        state = self._power.step(is_heard=bool(chunk.ids), now_us=now_us)
+        if state == "asleep":
+            self._sleep(now_us)
+        elif self._asleep_us is not None:
+            self._wake()
+        return state
+
+    def _sleep(self, now_us: int) -> None:
+        if self._asleep_us is None:
+            log.info("falling asleep: the key is off or the bus silent")
+            self._asleep_us = now_us
+            self._seal_rest()
+            self._sink.stream.close()
+        is_late = now_us - self._asleep_us >= FAREWELL_US
+        if self._publisher and self._is_online and (is_late or self._sink.outbox.empty):
+            self._is_online = False
+            self._publisher.close()
+
+    def _wake(self) -> None:
+        log.info("awake again")
+        self._asleep_us = None
+        if self._publisher and not self._is_online:
+            self._is_online = True
+            self._publisher.open()
 
     def _seal_rest(self) -> None:
         window = self._windows.cut()

@@ -24,6 +24,11 @@ SPEEDS: Final = {
     38_400: termios.B38400,
     57_600: termios.B57600,
     115_200: termios.B115200,
+    230_400: termios.B230400,
+    460_800: termios.B460800,
+    921_600: termios.B921600,
+    1_000_000: termios.B1000000,
+    2_000_000: termios.B2000000,
 }
 READ_BYTES_MAX: Final = 4_096
 WRITE_TIMEOUT_S: Final = 5.0

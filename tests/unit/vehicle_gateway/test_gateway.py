@@ -16,7 +16,7 @@ import pytest
 from edge.certificates import make_csr
 from edge.errors import DeviceFault
 from edge.keys import FileIdentity
-from edge.ports import FrameChunk
+from edge.ports import FrameChunk, PowerReading
 from edge.store import open_reader
 from hardware.drivers.broker import BrokerFiles, start_broker
 from tests.unit.hardware.mqtt_peer import Peer
@@ -25,6 +25,7 @@ from tests.unit.vehicle_gateway.yard import ADDRESS, DEVICE, Box, Core, frames
 from vehicle_gateway.__main__ import main
 from vehicle_gateway.driver import leave_statement, make_statement
 from vehicle_gateway.gateway import SILENCE_US, Feed, Gateway
+from vehicle_gateway.power import Power, PowerRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,6 +135,37 @@ def test_consent_given_and_withdrawn_on_the_way(box: Box, core: Core) -> None:
     assert changes == [None, "driver-1", None]
     assert [each["withdrawn"] for each in core.consents(box.messages())] == [False, True]
     assert not list((box.folder / "statements").glob("[0-9]*"))
+
+
+def test_asleep_the_epoch_is_over_and_a_frame_begins_another(box: Box, core: Core) -> None:
+    drive = parts(25.0)
+    steps = [*drive, lambda: box.clock.advance(601), None, None, *drive]
+    batcher = box.open()
+    power = Power(None, PowerRule(), box.clock.monotonic_us)
+    feed = Feed(Script(steps), is_live=True)
+    Gateway(feed, batcher, box.sink, None, box.folder, power).run(Hasty())
+    kinds = [each["type"] for each in core.evidence(box.messages())]
+    assert kinds == ["epoch-start", "epoch-close", "epoch-start", "epoch-close"]
+    records = core.records(box.messages())
+    assert sum(record["counts"]["frames"] for record in records) == 2 * sum(
+        len(part.ids) for part in drive
+    )
+
+
+def test_an_empty_battery_ends_the_run_and_what_was_heard_is_sealed(box: Box, core: Core) -> None:
+    class Low:
+        def read(self) -> PowerReading:
+            return PowerReading(ignition=False, supply_mv=11_000)
+
+    drive = parts(25.0)
+    steps: list[Any] = [*drive, lambda: box.clock.advance(61), None, None, *drive]
+    batcher = box.open()
+    power = Power(Low(), PowerRule(), box.clock.monotonic_us)
+    gateway = Gateway(Feed(Script(steps), is_live=True), batcher, box.sink, None, box.folder, power)
+    summary = gateway.run(Hasty())
+    assert summary["ended"] == "low-battery"
+    assert summary["frames"] == sum(len(part.ids) for part in drive)
+    assert core.evidence(box.messages())[-1]["type"] == "epoch-close"
 
 
 def test_a_silent_bus_has_its_last_frames_sealed_and_its_trip_ended(box: Box, core: Core) -> None:

@@ -1,0 +1,77 @@
+"""Tests of sleep, wake and the cut: by the key, by the supply, and by nothing but the bus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edge.ports import PowerReading
+from vehicle_gateway.power import Power, PowerRule
+
+RULE = PowerRule()
+SECOND = 1_000_000
+
+
+@dataclass
+class Wires:
+    """A supply that a test sets."""
+
+    reading: PowerReading = field(default_factory=PowerReading)
+
+    def read(self) -> PowerReading:
+        return self.reading
+
+
+def run(power: Power, seconds: int, start_s: int = 0, *, is_heard: bool = False) -> list[str]:
+    """States of so many seconds, one step each."""
+    return [
+        power.step(is_heard=is_heard, now_us=(start_s + second) * SECOND)
+        for second in range(seconds)
+    ]
+
+
+def test_without_any_wire_a_silent_bus_puts_the_box_to_sleep_and_a_frame_wakes_it() -> None:
+    power = Power(None, RULE, 0)
+    states = run(power, 700)
+    assert states.index("asleep") == 600
+    assert power.step(is_heard=True, now_us=701 * SECOND) == "awake"
+    assert run(power, 599, 702) == ["awake"] * 599
+
+
+def test_a_key_that_is_on_keeps_it_awake_and_is_never_cut() -> None:
+    power = Power(Wires(PowerReading(ignition=True, supply_mv=9_000)), RULE, 0)
+    assert set(run(power, 2_000)) == {"awake"}
+
+
+def test_a_low_battery_with_the_key_off_is_cut_after_a_minute() -> None:
+    power = Power(Wires(PowerReading(ignition=False, supply_mv=11_700)), RULE, 0)
+    states = run(power, 100)
+    assert states[:60] == ["awake"] * 60
+    assert set(states[60:]) == {"cut"}
+    assert power.step(is_heard=True, now_us=200 * SECOND) == "cut"  # a cut is not undone
+
+
+def test_the_starter_motor_is_no_empty_battery() -> None:
+    wires = Wires(PowerReading(supply_mv=12_600))
+    power = Power(wires, RULE, 0)
+    for second in range(1, 600):
+        dips = second % 50 < 5  # five seconds of every fifty
+        wires.reading = PowerReading(supply_mv=8_000 if dips else 12_600)
+        assert power.step(is_heard=False, now_us=second * SECOND) == "awake"
+
+
+def test_charging_wakes_a_box_without_a_wire_to_the_key() -> None:
+    wires = Wires(PowerReading(supply_mv=12_400))
+    power = Power(wires, RULE, 0)
+    assert run(power, 601)[-1] == "asleep"
+    wires.reading = PowerReading(supply_mv=13_900)
+    assert power.step(is_heard=False, now_us=602 * SECOND) == "awake"
+
+
+def test_a_reading_that_fails_decides_nothing() -> None:
+    wires = Wires(PowerReading(ignition=False, supply_mv=11_000))
+    power = Power(wires, RULE, 0)
+    run(power, 59)
+    wires.reading = PowerReading()
+    assert power.step(is_heard=False, now_us=59 * SECOND) == "awake"
+    wires.reading = PowerReading(ignition=False, supply_mv=12_500)
+    assert run(power, 120, 60)[-1] == "awake"
