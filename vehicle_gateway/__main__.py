@@ -30,6 +30,7 @@ from hardware.drivers.can_log import LogSource, Pace
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.drivers.merge import MergedSource
 from hardware.drivers.power_sysfs import PowerFiles, SysfsPower
+from hardware.drivers.slcan import SlcanSource
 from hardware.sim.vehicle import SimSettings, SimulatedSource
 from vehicle_gateway import batch, driver
 from vehicle_gateway.answers import Answers
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge.policy import Policy
-    from edge.ports import Clock, FrameSource
+    from edge.ports import Clock, FrameSource, Requester
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.config import PowerSection, SourceSection
     from vehicle_gateway.profile import Profile
@@ -202,8 +203,27 @@ def _live(section: SourceSection, profile: Profile, clock: Clock) -> FrameSource
             "gateway-sources",
         )
     requesters = [ObdSchedule(profile.obd)] if profile.obd else []
+    if section.interface == "slcan":
+        return _slcan(section, requesters, clock)
     bus = BusSettings(section.interface, section.channel, section.options, requesters)
     return BusSource(bus, clock)
+
+
+def _slcan(section: SourceSection, requesters: Sequence[Requester], clock: Clock) -> SlcanSource:
+    """Our own reader: python-can's takes a byte a call."""
+    known = {"bitrate": 500_000, "baud": 115_200}
+    if not known.keys() >= section.options.keys():
+        raise LocalError(
+            "[source] options of slcan are bitrate and baud. Correct that key.", "gateway-slcan"
+        )
+    options = {**known, **section.options}
+    return SlcanSource(
+        Path(section.channel),
+        clock,
+        bitrate=int(options["bitrate"]),
+        requesters=requesters,
+        baud=int(options["baud"]),
+    )
 
 
 def _sleep(stop: threading.Event, seconds: float) -> None:

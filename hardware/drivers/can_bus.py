@@ -33,6 +33,21 @@ CHUNK_US_MAX: Final = 100_000
 CHUNK_FRAMES_MAX: Final = 4_096
 ASK_US: Final = 10_000  # how often a requester is asked on a bus that says nothing
 BUS_OFF_CLASS: Final = 0x40  # CAN_ERR_BUSOFF of linux/can/error.h
+CONTROLLER_CLASS: Final = 0x04  # CAN_ERR_CRTL: data[1] says what of the controller
+ERROR_CLASSES: Final[Mapping[int, str]] = {
+    0x01: "error-send-timeout",
+    0x02: "error-arbitration",
+    0x08: "error-protocol",
+    0x10: "error-transceiver",
+    0x20: "error-unacknowledged",
+    BUS_OFF_CLASS: "bus-off",
+    0x80: "error-bus",
+}
+CONTROLLER_STATES: Final[Mapping[int, str]] = {
+    0x03: "controller-overrun",
+    0x0C: "error-warning",
+    0x30: "error-passive",
+}
 TIME_US_MIN: Final = (
     946_684_800_000_000  # 2000-01-01: below it an adapter counts from its own start
 )
@@ -40,7 +55,7 @@ TIME_US_MIN: Final = (
 LISTEN_ONLY: Final[Mapping[str, Mapping[str, Any]]] = {
     # Interface of python-can 4.6 → what makes it silent. SocketCAN is silent by its link setting:
     # `ip link set can0 type can bitrate 500000 listen-only on`.
-    "slcan": {"listen_only": True},
+    "pcan": {"state": "PASSIVE"},
     "vector": {"listen_only": True},
     "nixnet": {"listen_only": True},
     "kvaser": {"driver_mode": False},
@@ -149,7 +164,7 @@ class BusSource:
 
     def _is_data(self, message: can.Message) -> bool:
         if message.is_error_frame:
-            self._skipped["error-frame"] += 1
+            self._count_error(message.arbitration_id, bytes(message.data))
             if message.arbitration_id & BUS_OFF_CLASS:
                 raise DeviceFault(
                     f"The bus {self.name} went off; check wiring, bit rate and termination.",
@@ -160,6 +175,14 @@ class BusSource:
             self._skipped["remote-frame"] += 1
             return False
         return True
+
+    def _count_error(self, classes: int, data: bytes) -> None:
+        """Counts an error frame, and what it says is wrong (linux/can/error.h)."""
+        self._skipped["error-frame"] += 1
+        told = {name for bit, name in ERROR_CLASSES.items() if classes & bit}
+        if classes & CONTROLLER_CLASS and len(data) > 1:
+            told |= {name for bits, name in CONTROLLER_STATES.items() if data[1] & bits}
+        self._skipped.update(told)
 
     def _time_us(self, seconds: float) -> int:
         time_us = round(seconds * 1_000_000)
@@ -176,6 +199,8 @@ def open_bus(settings: BusSettings) -> can.BusABC:
 
     silent = {} if settings.requesters else LISTEN_ONLY.get(settings.interface, {})
     options = {**silent, **settings.options}
+    if isinstance(options.get("state"), str):
+        options["state"] = can.BusState[options["state"]]
     return _guarded(
         settings.name,
         lambda: can.Bus(interface=settings.interface, channel=settings.channel, **options),

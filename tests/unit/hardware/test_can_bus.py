@@ -80,6 +80,24 @@ def test_error_and_remote_frames_are_counted(source: BusSource, far_end: can.Bus
     assert source.skipped == {"error-frame": 1, "remote-frame": 1}
 
 
+def test_error_frames_say_what_is_wrong(source: BusSource, far_end: can.BusABC) -> None:
+    chunks = source.chunks()
+    next(chunks)
+    for classes, data in ((0x28, b""), (0x04, b"\x00\x20"), (0x04, b"\x00\x01"), (0x04, b"")):
+        error = can.Message(
+            arbitration_id=classes, is_error_frame=True, is_extended_id=False, data=data
+        )
+        far_end.send(error)
+    next(chunks)
+    assert source.skipped == {
+        "error-frame": 4,
+        "error-protocol": 1,
+        "error-unacknowledged": 1,
+        "error-passive": 1,
+        "controller-overrun": 1,
+    }
+
+
 def test_a_bus_that_goes_off_is_a_fault(source: BusSource, far_end: can.BusABC) -> None:
     chunks = source.chunks()
     next(chunks)
