@@ -6,8 +6,7 @@ Place in the flow: DBC file → cantools (loading only) → **dbc** → `decode`
 * Scaling is exact: factor and offset of the DBC and scale of the data catalogue are rationals, and
   meet in `(bits * a + b) // d` with integers only; halves round up.
 * A payload too short for the mapped signals of its message is absence, counted by the caller.
-* Bits are numbered as in the DBC: little endian from the least significant bit of byte 0; big
-  endian ("Motorola") by its most significant bit, byte by byte downwards.
+* Payloads that repeat are decoded once: most of a bus says again what it said before.
 * The ranges of a DBC are ignored: real files state `[0|65535]` of signals that go negative.
 """
 
@@ -15,61 +14,55 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
-from operator import and_
-from typing import TYPE_CHECKING, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from edge.errors import LocalError
 from edge.ports import EXTENDED_ID
+from vehicle_gateway.bits import Field, compile_field, reason_of
+from vehicle_gateway.columns import Columns
 from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from cantools.database.can import Message as CantoolsMessage
     from cantools.database.can import Signal as CantoolsSignal
 
-    Extract = Callable[[Sequence[int]], list[int | None]]
+    from vehicle_gateway.bits import Reserved
 
-TABLE_BITS_MAX: Final = 12
-"""Signals of up to so many bits are looked up instead of computed; a table has 4,096 entries."""
+    Column = list[int | None]
+    Check = Callable[[Sequence[bytes], Counter[str]], Sequence[bool] | None]
+    """Says of each payload whether it holds (None: all do), and counts why not."""
+
+T = TypeVar("T")
+
 WORD_BYTES: Final = 8
+SAMPLE: Final = 64
+"""So many payloads show whether a column repeats itself."""
 SIGNAL: Final = re.compile(r"\s*SG_\s")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """One signal of a message as the DBC describes it.
+class Message:
+    """One message of a DBC.
 
     Attributes:
-        start: Start bit as written in the DBC.
-        factor: physical = bits * factor + offset.
-        multiplexer: Name of the signal that selects this one, if any.
-        selected_by: The values of the multiplexer that select it.
+        can_id: Its id; bit 31 marks an extended one.
+        length: Bytes; more than eight where a transport protocol carries it.
+        fields: Signals by name.
+        is_j1939: The DBC says that it is a parameter group of J1939, whoever sends it.
     """
-
-    name: str
-    start: int
-    length: int
-    is_big_endian: bool
-    is_signed: bool
-    factor: Fraction
-    offset: Fraction
-    multiplexer: str | None = None
-    selected_by: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message: its id (bit 31 marks an extended one), name and signals by name."""
 
     can_id: int
     name: str
     length: int
     fields: Mapping[str, Field]
+    is_j1939: bool = False
 
 
 # ------------------------------------------------------------------ load
@@ -117,7 +110,8 @@ def _message(message: CantoolsMessage) -> Message:
         for signal in message.signals
         if not signal.conversion.is_float  # IEEE floats: no vehicle of ours has sent one yet
     }
-    return Message(message.frame_id | flag, message.name, message.length, fields)
+    is_j1939 = bool(flag) and message.protocol == "j1939"
+    return Message(message.frame_id | flag, message.name, message.length, fields, is_j1939)
 
 
 def _field(signal: CantoolsSignal) -> Field:
@@ -139,108 +133,221 @@ def _exact(number: float) -> Fraction:
     return Fraction(repr(number))
 
 
-# ------------------------------------------------------------------ compile
+# ------------------------------------------------------------------ decode
 class ColumnDecoder:
     """Decodes the payloads of one message into columns of catalogue integers.
+
+    Attributes:
+        bytes_needed: A payload that is shorter lacks a wanted signal.
+        checks: What else a payload must pass, such as its counter and its checksum, in order.
 
     Args:
         message: As loaded.
         wanted: Signal name → (key of the column, unit of the data catalogue as a rational).
         valid: Name of the one-bit signal that says whether the others hold, if there is one.
+        reserved: Returns the codes of a signal that are absence; none if left out.
 
     Raises:
         LocalError: The message has no signal of that name.
     """
 
     def __init__(
-        self, message: Message, wanted: Mapping[str, tuple[int, Fraction]], valid: str | None = None
+        self,
+        message: Message,
+        wanted: Mapping[str, tuple[int, Fraction]],
+        valid: str | None = None,
+        *,
+        reserved: Callable[[Field], Reserved] | None = None,
+        checks: Sequence[Check] = (),
     ) -> None:
-        self._name = message.name
+        self.checks = tuple(checks)
         fields = {name: _require(message, name) for name in wanted}
-        masked = {} if valid is None else {valid: _require(message, valid)}
-        selectors = {
-            field.multiplexer: _require(message, field.multiplexer)
-            for field in fields.values()
-            if field.multiplexer is not None
-        }
-        used = [*fields.values(), *masked.values(), *selectors.values()]
-        self.bytes_needed = max((_bytes_needed(field) for field in used), default=0)
+        self._valid = None if valid is None else _require(message, valid)
+        self._ancestors = _ancestors(message, fields.values())
+        used = [*fields.values(), *self._ancestors, *([self._valid] if self._valid else [])]
+        self.bytes_needed = max((field.bytes_needed for field in used), default=0)
         self._width = max(WORD_BYTES, message.length, self.bytes_needed)
-        self._big = any(field.is_big_endian for field in used)
-        self._little = any(not field.is_big_endian for field in used)
-        self._valid = next(iter(masked.values()), None)
-        self._columns = [
-            (key, fields[name], self._extract(fields[name], unit))
-            for name, (key, unit) in wanted.items()
-        ]
-        plain = Scaling(1, 0, 1)
-        self._selectors = {
-            name: (field, compile_field(field, _shift(field, self._width), plain))
-            for name, field in selectors.items()
-        }
+        self._orders = {field.is_big_endian for field in used}
+        self._columns = []
+        for name, (key, unit) in wanted.items():
+            field = fields[name]
+            scaling = Scaling.between(field.factor, field.offset, unit)
+            codes = reserved(field) if reserved else ()
+            extract = compile_field(field, self._width, scaling, codes)
+            self._columns.append((key, field, extract, codes))
 
-    def decode(self, payloads: Sequence[bytes]) -> tuple[dict[int, list[int | None]], int]:
+    def decode(self, payloads: Sequence[bytes], counts: Counter[str]) -> dict[int, Column]:
         """Decodes payloads of at least `bytes_needed` bytes each.
 
+        Args:
+            payloads: In order.
+            counts: Counts frames flagged not valid, and values that are reserved codes.
+
         Returns:
-            Columns by key, each as long as `payloads`; and how many frames were flagged not valid.
+            Columns by key, each as long as `payloads`.
         """
-        little = self._words(payloads, "little") if self._little else ()
-        big = self._words(payloads, "big") if self._big else ()
-        chosen = {
-            name: extract(big if field.is_big_endian else little)
-            for name, (field, extract) in self._selectors.items()
-        }
-        columns = {
-            key: self._select(field, extract(big if field.is_big_endian else little), chosen)
-            for key, field, extract in self._columns
-        }
-        return self._mask(columns, big, little)
+        if not _repeats(payloads):
+            return self._decode(payloads, None, counts)
+        times = Counter(payloads)
+        columns = self._decode(list(times), list(times.values()), counts)
+        place = {payload: number for number, payload in enumerate(times)}
+        order = [place[payload] for payload in payloads] if len(times) > 1 else []
+        return {key: _spread(values, order, len(payloads)) for key, values in columns.items()}
 
-    def _select(
+    def _decode(
+        self, payloads: Sequence[bytes], times: Sequence[int] | None, counts: Counter[str]
+    ) -> dict[int, Column]:
+        """Decodes payloads, each of which came so many times."""
+        words = {is_big: self._words(payloads, is_big=is_big) for is_big in self._orders}
+        flags = self._flags(words, times, counts)
+        chosen = self._chosen(words)
+        columns: dict[int, Column] = {}
+        for key, field, extract, codes in self._columns:
+            values = _select(field, extract(words[field.is_big_endian]), chosen)
+            if codes and None in values:
+                raw = _masked(_select(field, self._raw(field, words), chosen), flags)
+                _count_absent(raw, codes, times, counts)
+            columns[key] = _masked(values, flags)
+        return columns
+
+    def _flags(
         self,
-        field: Field,
-        values: list[int | None],
-        chosen: Mapping[str, list[int | None]],
-    ) -> list[int | None]:
-        """Leaves only the frames in which the multiplexer selects this signal."""
-        if field.multiplexer is None:
-            return values
-        ids = field.selected_by
-        selector = chosen[field.multiplexer]
-        return [
-            value if choice in ids else None for value, choice in zip(values, selector, strict=True)
-        ]
-
-    def _mask(
-        self, columns: dict[int, list[int | None]], big: Sequence[int], little: Sequence[int]
-    ) -> tuple[dict[int, list[int | None]], int]:
+        words: Mapping[bool, Sequence[int]],
+        times: Sequence[int] | None,
+        counts: Counter[str],
+    ) -> Sequence[int | None] | None:
+        """Returns which payloads are flagged valid; None where all are, the usual case."""
         if self._valid is None:
-            return columns, 0
-        words = big if self._valid.is_big_endian else little
-        shift = _shift(self._valid, self._width)
-        if words and reduce(and_, words) >> shift & 1:
-            return columns, 0  # every frame is valid: the usual case
-        flags = [word >> shift & 1 for word in words]
-        masked = {
-            key: [value if flag else None for value, flag in zip(values, flags, strict=True)]
-            for key, values in columns.items()
-        }
-        return masked, flags.count(0)
+            return None
+        flags = self._raw(self._valid, words)
+        if 0 not in flags:
+            return None
+        invalid = [not flag for flag in flags]
+        counts["flagged-invalid"] += sum(
+            invalid if times is None else (n for n, off in zip(times, invalid, strict=True) if off)
+        )
+        return flags
 
-    def _words(self, payloads: Sequence[bytes], order: str) -> Sequence[int]:
+    def _chosen(self, words: Mapping[bool, Sequence[int]]) -> dict[str, Column]:
+        """Returns what each multiplexer selects, None where it is itself not selected."""
+        chosen: dict[str, Column] = {}
+        for field in self._ancestors:
+            chosen[field.name] = _select(field, self._raw(field, words), chosen)
+        return chosen
+
+    def _raw(self, field: Field, words: Mapping[bool, Sequence[int]]) -> Column:
+        shift, mask = field.shift(self._width), field.mask
+        return [word >> shift & mask for word in words[field.is_big_endian]]
+
+    def _words(self, payloads: Sequence[bytes], *, is_big: bool) -> Sequence[int]:
         width = self._width
         if width == WORD_BYTES and set(map(len, payloads)) == {WORD_BYTES}:
-            sign = "<" if order == "little" else ">"
+            sign = ">" if is_big else "<"
             return struct.unpack(f"{sign}{len(payloads)}Q", b"".join(payloads))
         fitted = [payload[:width].ljust(width, b"\0") for payload in payloads]
-        return [
-            int.from_bytes(payload, "little" if order == "little" else "big") for payload in fitted
-        ]
+        return [int.from_bytes(payload, "big" if is_big else "little") for payload in fitted]
 
-    def _extract(self, field: Field, unit: Fraction) -> Extract:
-        scaling = Scaling.between(field.factor, field.offset, unit)
-        return compile_field(field, _shift(field, self._width), scaling)
+
+def decode_message(
+    decoder: ColumnDecoder,
+    places: Sequence[int],
+    times_us: Sequence[int],
+    payloads: Sequence[bytes],
+    counts: Counter[str],
+) -> Columns:
+    """Decodes the frames of one message that are long enough and pass its checks.
+
+    Args:
+        decoder: That of the message.
+        places: Places of its frames in the chunk, at least one.
+        times_us: Those of the frames.
+        payloads: Those of the frames.
+        counts: What was passed over, by reason.
+    """
+    if min(map(len, payloads)) < decoder.bytes_needed:
+        holds = [len(payload) >= decoder.bytes_needed for payload in payloads]
+        counts["short-payload"] += holds.count(False)
+        places, times_us, payloads = _keep(holds, places, times_us, payloads)
+    for check in decoder.checks:
+        passed = check(payloads, counts)
+        if passed is not None:
+            places, times_us, payloads = _keep(passed, places, times_us, payloads)
+    return Columns(places, times_us, decoder.decode(payloads, counts))
+
+
+def pick(column: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+    """Returns the values at the places; `itemgetter` runs in C but has another shape for one."""
+    if len(places) > 1:
+        return cast("Sequence[T]", itemgetter(*places)(column))
+    return [column[place] for place in places]
+
+
+def _keep(
+    holds: Sequence[bool],
+    places: Sequence[int],
+    times_us: Sequence[int],
+    payloads: Sequence[bytes],
+) -> tuple[Sequence[int], Sequence[int], Sequence[bytes]]:
+    kept = [number for number, each in enumerate(holds) if each]
+    return pick(places, kept), pick(times_us, kept), pick(payloads, kept)
+
+
+def _repeats(payloads: Sequence[bytes]) -> bool:
+    """Tells whether so few payloads differ that decoding each once is worth it."""
+    sample = payloads[:: len(payloads) // SAMPLE + 1]
+    return 0 < 2 * len(set(sample)) <= len(sample)
+
+
+def _spread(values: Column, order: Sequence[int], count: int) -> Column:
+    first = values[0]
+    if values.count(first) == len(values):
+        return [first] * count  # constant, as most of a bus that stands
+    return list(map(values.__getitem__, order))
+
+
+def _select(field: Field, values: Column, chosen: Mapping[str, Column]) -> Column:
+    """Leaves only the frames in which the multiplexer selects this signal."""
+    if field.multiplexer is None:
+        return values
+    ids, selector = field.selected_by, chosen[field.multiplexer]
+    return [
+        value if choice in ids else None for value, choice in zip(values, selector, strict=True)
+    ]
+
+
+def _masked(values: Column, flags: Sequence[int | None] | None) -> Column:
+    """Leaves only the frames that are flagged valid."""
+    if flags is None:
+        return values
+    return [value if flag else None for value, flag in zip(values, flags, strict=True)]
+
+
+def _count_absent(
+    raw: Column, codes: Reserved, times: Sequence[int] | None, counts: Counter[str]
+) -> None:
+    """Counts the reserved codes of a column by reason."""
+    tally: Counter[int | None] = Counter()
+    if times is None:
+        tally.update(raw)
+    else:
+        for bits, count in zip(raw, times, strict=True):
+            tally[bits] += count
+    for bits, count in tally.items():
+        if bits is not None and bits >= codes[0][0]:
+            counts[reason_of(bits, codes)] += count
+
+
+def _ancestors(message: Message, fields: Collection[Field]) -> list[Field]:
+    """Returns the multiplexers above the fields, each after the one that selects it."""
+    found: dict[str, Field] = {}
+    for field in fields:
+        line: list[Field] = []
+        above = field.multiplexer
+        while above is not None and above not in found and len(line) < len(message.fields):
+            line.append(_require(message, above))
+            above = line[-1].multiplexer
+        found.update((each.name, each) for each in reversed(line))
+    return list(found.values())
 
 
 def _require(message: Message, name: str) -> Field:
@@ -251,36 +358,3 @@ def _require(message: Message, name: str) -> Field:
             "dbc-signal",
         )
     return message.fields[name]
-
-
-def compile_field(field: Field, shift: int, scaling: Scaling) -> Extract:
-    """Returns the fastest function from words to the values of one signal."""
-    mask, sign = (1 << field.length) - 1, (1 << field.length) >> 1
-    multiply, add, divide = scaling.multiply, scaling.add, scaling.divide
-    if scaling == Scaling(1, 0, 1) and not field.is_signed:
-        return lambda words: [word >> shift & mask for word in words]
-    if field.length <= TABLE_BITS_MAX:
-        flip = sign if field.is_signed else 0
-        table = [scaling.apply((bits ^ flip) - flip) for bits in range(mask + 1)]
-        return lambda words: [table[word >> shift & mask] for word in words]
-    if field.is_signed:
-        return lambda words: [
-            (((word >> shift & mask ^ sign) - sign) * multiply + add) // divide for word in words
-        ]
-    return lambda words: [((word >> shift & mask) * multiply + add) // divide for word in words]
-
-
-def _top(field: Field) -> int:
-    """Place of a big-endian signal's first bit, counted from the first bit of the payload."""
-    return field.start // 8 * 8 + 7 - field.start % 8
-
-
-def _shift(field: Field, width: int) -> int:
-    if field.is_big_endian:
-        return width * 8 - _top(field) - field.length
-    return field.start
-
-
-def _bytes_needed(field: Field) -> int:
-    first = _top(field) if field.is_big_endian else field.start
-    return (first + field.length + 7) // 8

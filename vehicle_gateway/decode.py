@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from edge.catalogue import signal
 from edge.columns import Group
 from edge.errors import LocalError
-from vehicle_gateway.columns import Columns
-from vehicle_gateway.dbc import ColumnDecoder, Message, load_dbc
+from vehicle_gateway.dbc import ColumnDecoder, Message, decode_message, load_dbc, pick
 from vehicle_gateway.gnss import FIX, Gate
+from vehicle_gateway.jtt808 import JttInterpreter
+from vehicle_gateway.nmea import NmeaInterpreter
 from vehicle_gateway.obd import ObdInterpreter
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.ports import FrameChunk
-    from vehicle_gateway.columns import Interpreter, Snapshot
+    from vehicle_gateway.columns import Columns, Interpreter, Snapshot
     from vehicle_gateway.profile import Profile, Target
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,8 @@ class Decoder:
         for can_id, found in places.items():
             handler = self._handlers.get(can_id)
             if handler is not None:
-                columns.append(_decode_message(handler, chunk, found, counts))
+                times_us, payloads = pick(chunk.times_us, found), pick(chunk.payloads, found)
+                columns.append(decode_message(handler, found, times_us, payloads, counts))
             elif (interpreter := self._claimant(can_id)) is not None:
                 claimed[interpreter.name] += found
             elif can_id in self._known:
@@ -168,7 +167,7 @@ def interpreters(profile: Profile, messages: Mapping[str, Message]) -> list[Inte
         messages: Those of all its DBCs, by name.
     """
     del profile, messages
-    return [ObdInterpreter()]
+    return [ObdInterpreter(), NmeaInterpreter(), JttInterpreter()]
 
 
 def _require(by_name: Mapping[str, Message], name: str, profile: Profile) -> Message:
@@ -184,28 +183,3 @@ def _require(by_name: Mapping[str, Message], name: str, profile: Profile) -> Mes
 def _column(target: Target) -> tuple[int, Fraction]:
     spec = signal(target.path)
     return spec.id, target.sign * Fraction(spec.numerator, spec.denominator)
-
-
-def _decode_message(
-    decoder: ColumnDecoder, chunk: FrameChunk, places: list[int], counts: Counter[str]
-) -> Columns:
-    payloads = _pick(chunk.payloads, places)
-    if min(map(len, payloads)) < decoder.bytes_needed:
-        whole = [
-            place
-            for place, payload in zip(places, payloads, strict=True)
-            if len(payload) >= decoder.bytes_needed
-        ]
-        counts["short-payload"] += len(places) - len(whole)
-        places, payloads = whole, _pick(chunk.payloads, whole)
-    series, invalid = decoder.decode(payloads)
-    if invalid:
-        counts["flagged-invalid"] += invalid
-    return Columns(places, _pick(chunk.times_us, places), series)
-
-
-def _pick(column: Sequence[T], places: Sequence[int]) -> Sequence[T]:
-    """Returns the values at the places; `itemgetter` runs in C but has another shape for one."""
-    if len(places) > 1:
-        return cast("Sequence[T]", itemgetter(*places)(column))
-    return [column[place] for place in places]

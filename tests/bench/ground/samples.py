@@ -10,7 +10,7 @@ Place in the flow: log and DBCs → **samples** → columns, JSON and Sparkplug 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,5 +105,5 @@ class _Signals:
                 place for place in found if len(window.payloads[place]) >= decoder.bytes_needed
             ]
             if whole:
-                series, _ = decoder.decode([window.payloads[place] for place in whole])
+                series = decoder.decode([window.payloads[place] for place in whole], Counter())
                 yield Group([window.times_us[place] for place in whole], series)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def test_columns_are_what_cantools_decodes(
     for name, unit in (("little", Fraction(1, 1000)), ("big", Fraction(1, 100_000))):
         message = messages[name]
         wanted = {signal: (key, unit) for key, signal in enumerate(message.fields)}
-        columns, _ = ColumnDecoder(message, wanted).decode(payloads)
+        columns = ColumnDecoder(message, wanted).decode(payloads, Counter())
         for row, payload in enumerate(payloads):
             truth: Any = database.decode_message(name, payload)  # type: ignore[union-attr]
             for key, signal in enumerate(message.fields):
@@ -84,13 +85,14 @@ def test_columns_are_what_cantools_decodes(
 
 
 def test_a_mixed_column_of_lengths_reads_what_is_there(messages: dict[str, Message]) -> None:
-    columns, _ = decoder(messages["short"], "two").decode([b"\1\2\3", b"\1\2\3\4\5", b"\0" * 8])
+    payloads = [b"\1\2\3", b"\1\2\3\4\5", b"\0" * 8]
+    columns = decoder(messages["short"], "two").decode(payloads, Counter())
     assert columns == {0: [0x0302, 0x0302, 0]}
 
 
 def test_a_long_frame_is_read_to_its_last_byte(messages: dict[str, Message]) -> None:
     payload = bytes(range(16))
-    columns, _ = decoder(messages["long"], "last", "big").decode([payload])
+    columns = decoder(messages["long"], "last", "big").decode([payload], Counter())
     assert columns == {0: [15], 1: [0x0809]}
 
 
@@ -108,14 +110,19 @@ def test_an_extended_id_carries_bit_31(messages: dict[str, Message]) -> None:
 def test_frames_that_are_flagged_not_valid_are_absent(messages: dict[str, Message]) -> None:
     sound, broken = (512 << 1 | 1).to_bytes(8, "little"), (512 << 1).to_bytes(8, "little")
     column = decoder(messages["little"], "ten", valid="ok")
-    assert column.decode([sound, broken, sound]) == ({0: [0, None, 0]}, 1)
-    assert column.decode([sound, sound]) == ({0: [0, 0]}, 0)
-    assert column.decode([]) == ({0: []}, 0)
+    counts: Counter[str] = Counter()
+    assert column.decode([sound, sound], counts) == {0: [0, 0]}
+    assert column.decode([], counts) == {0: []}
+    assert not counts
+    assert column.decode([sound, broken, sound], counts) == {0: [0, None, 0]}
+    assert column.decode([broken] * 5, counts) == {0: [None] * 5}
+    assert counts == {"flagged-invalid": 6}
 
 
 def test_a_multiplexed_signal_is_absent_in_the_other_pages(messages: dict[str, Message]) -> None:
     payloads = [bytes([page, 1, 2, 0, 7, 0, 0, 0]) for page in (1, 2, 3)]
-    columns, _ = decoder(messages["chosen"], "first", "second", "always").decode(payloads)
+    column = decoder(messages["chosen"], "first", "second", "always")
+    columns = column.decode(payloads, Counter())
     assert columns == {0: [0x0201, None, None], 1: [None, 0x0102, None], 2: [7, 7, 7]}
 
 
@@ -171,7 +178,9 @@ def test_a_damaged_dbc_never_raises_anything_else(
         return
     for message in loaded:
         for name in message.fields:
-            ColumnDecoder(message, {name: (0, Fraction(1))}).decode([bytes(message.length)])
+            ColumnDecoder(message, {name: (0, Fraction(1))}).decode(
+                [bytes(message.length)], Counter()
+            )
 
 
 def test_a_signal_that_the_message_lacks_is_named(messages: dict[str, Message]) -> None:
