@@ -1,14 +1,17 @@
 """A window becomes sealed messages and a checkpoint, in one transaction.
 
-Place in the flow: windows → decode → events → trips → **batch** → epochs, outbox.
+Place in the flow: windows → decode → events → trips → collect → **batch** → epochs, outbox.
 
-    raw batch      columns of the window                       dropped first when the outbox is full
+    raw batch      what is collected of the window             dropped first when the outbox is full
     trip batch     summary of a trip that has ended            outlives raw columns
-    event batch    events that have ended in the window        outlives both
+    capture        what a trigger wants, at full rate          outlives raw columns
+    event batch    events that have ended in the window        outlives all
 
 * One transaction holds the messages of a window, where the source stands after it and all that
-  decoder, events and trips remember. Killed anywhere, the gateway goes on at the last window that
+  decoder, events, trips and collection remember. Killed anywhere, the gateway goes on at the last window that
   is whole on the disk: nothing is counted twice and nothing is left out.
+* Rules change between two windows alone, in a transaction of their own: what goes on is told under
+  the old ones, the trip goes on, and what was learned of the vehicle stays (`conduct`).
 * When a transaction fails, what is in memory goes back to the checkpoint too.
 * The driver stands in a batch only while their consent lives; without, `privacy` says what is left.
 """
@@ -25,6 +28,7 @@ from edge.store import create_tables
 from vehicle_gateway.events import Events
 from vehicle_gateway.privacy import allowed_part
 from vehicle_gateway.record import Part, count_samples, fitting
+from vehicle_gateway.today import Today
 from vehicle_gateway.trips import Trips
 
 if TYPE_CHECKING:
@@ -88,6 +92,8 @@ class Batcher:
     """Takes windows of one source in, seals them, and knows where it stands.
 
     Attributes:
+        events: The rules; what is going on right now.
+        today: What the driver's own screen shows of today.
         position: Frames of the source that are safely sealed.
         totals: Counts since the start of the source, by the names of `TOTALS`.
     """
@@ -100,6 +106,7 @@ class Batcher:
         self._decoder = decoder
         self.events = Events(campaign)
         self._trips = Trips(campaign, vehicle.device)
+        self.today = Today()
         self._fresh = self._state()
         self._source, self._repeatable = "", True
         self.position = 0
@@ -150,17 +157,27 @@ class Batcher:
         """
         events = self.events.finish()
         self._trips.feed([], events)
+        self.today.feed([], events, self._trips.current, self._tag())
         summary = self._trips.finish()
         if events or summary is not None:
             self._seal_end(summary, events)
 
+    @property
+    def trip(self) -> str | None:
+        """The trip that is open, None between trips."""
+        return self._trips.current
+
     # ------------------------------------------------------------ inside
+    def _tag(self) -> str | None:
+        return self._sink.drivers.tag(self._sink.clock.now().wall_us)
+
     def _take(self, window: FrameChunk) -> None:
         start_us = window.times_us[0]
         decoded = self._decoder.decode(window)
         events = self.events.feed(decoded.groups)
         ended = self._trips.expire(start_us)
         trip = self._trips.feed(decoded.groups, events)
+        self.today.feed(decoded.groups, events, trip, self._tag())
         if ended is not None:
             self._seal(_summary_part(ended))
         self._seal(_raw_part(window, decoded, trip))
@@ -227,12 +244,14 @@ class Batcher:
             "decoder": self._decoder.state(),
             "events": self.events.state(),
             "trips": self._trips.state(),
+            "today": self.today.state(),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._decoder.restore(state["decoder"])
         self.events.restore(state["events"])
         self._trips.restore(state["trips"])
+        self.today.restore(state.get("today", {}))
 
 
 def _raw_part(window: FrameChunk, decoded: Decoded, trip: str | None) -> Part:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from backend_sync.core.amounts import format_yuan
 from backend_sync.core.reconcile import reconcile
 from backend_sync.credit.decide import decide_driver
-from backend_sync.credit.points import shipped_table
 from backend_sync.telemetry.report import count_lake, totals
 from edge.errors import LocalError
+from edge.points import shipped_table
 
 if TYPE_CHECKING:
     from argparse import Namespace

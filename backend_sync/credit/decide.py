@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from backend_sync.credit.points import PointsTable
+    from edge.points import PointsTable
 
 SPEED_PATH = "Vehicle.Speed"
 

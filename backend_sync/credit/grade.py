@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge.errors import PeerError
+from edge.points import score_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backend_sync.credit.consent import Consent
-    from backend_sync.credit.points import PointsTable
+    from edge.points import PointsTable
 
 RECORD_VERSION = 1
 
@@ -48,9 +49,6 @@ def grade_driver(
     """
     used = features if consent is not None else {}
     inputs = {feature.name: used.get(feature.name) for feature in table.features}
-    reasons = _reasons(table, inputs)
-    score = table.base + sum(reason["points"] for reason in reasons)
-    known = sum(value is not None for value in inputs.values())
     return {
         "v": RECORD_VERSION,
         "decision": "driver-grade",
@@ -59,10 +57,7 @@ def grade_driver(
         "consent": consent.text_sha256 if consent is not None else None,
         "table": {"id": table.id, "version": table.version, "sha256": table.sha256},
         "inputs": inputs,
-        "base": table.base,
-        "reasons": reasons,
-        "score": score,
-        "grade": table.grade_of(score, known),
+        **_outcome(table, inputs),
     }
 
 
@@ -74,16 +69,7 @@ def replay_decision(record: Mapping[str, Any], table: PointsTable) -> dict[str, 
     """
     if record.get("table", {}).get("sha256") != table.sha256:
         raise PeerError("This decision was made with another points table.", "decision-table")
-    reasons = _reasons(table, record["inputs"])
-    score = table.base + sum(reason["points"] for reason in reasons)
-    known = sum(value is not None for value in record["inputs"].values())
-    repeated = {
-        **record,
-        "base": table.base,
-        "reasons": reasons,
-        "score": score,
-        "grade": table.grade_of(score, known),
-    }
+    repeated = {**record, **_outcome(table, record["inputs"])}
     if encode_record(repeated) != encode_record(record):
         raise PeerError("The decision does not follow from its inputs.", "decision-changed")
     return repeated
@@ -99,18 +85,16 @@ def record_id(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(encode_record(record)).hexdigest()
 
 
-def _reasons(table: PointsTable, inputs: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    reasons = []
-    for feature in table.features:
-        value = inputs.get(feature.name)
-        placed = feature.place(value)
-        reasons.append(
-            {
-                "feature": feature.name,
-                "value": value,
-                "points": placed.points,
-                "zh": placed.zh,
-                "en": placed.en,
-            }
-        )
-    return reasons
+def _outcome(table: PointsTable, inputs: Mapping[str, float | None]) -> dict[str, Any]:
+    scored = score_of(table, inputs)
+    reasons = [
+        {
+            "feature": each.feature,
+            "value": each.value,
+            "points": each.placed.points,
+            "zh": each.placed.zh,
+            "en": each.placed.en,
+        }
+        for each in scored.reasons
+    ]
+    return {"base": table.base, "reasons": reasons, "score": scored.score, "grade": scored.grade}

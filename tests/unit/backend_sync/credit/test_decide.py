@@ -8,7 +8,7 @@ import pytest
 
 from backend_sync.core.keypairs import KeyFolder
 from backend_sync.credit.decide import decide_driver, replay_stored
-from backend_sync.credit.points import UNRATED, shipped_table
+from edge.points import UNRATED, shipped_table
 from backend_sync.telemetry.lake import flush
 from backend_sync.telemetry.store import take_in
 from edge.errors import LocalError

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend_sync.credit.points import UNRATED, read_table, shipped_table
 from edge.errors import LocalError
+from edge.points import UNRATED, read_table, score_of, shipped_table
 
 
 def document() -> dict[str, Any]:
-    place = resources.files("backend_sync.credit").joinpath("driver_points.json")
+    place = resources.files("edge").joinpath("driver_points.json")
     loaded: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
     return loaded
 
@@ -135,3 +135,40 @@ def test_what_is_no_json_is_refused() -> None:
         read_table(b"{")
     with pytest.raises(LocalError, match="1 MB"):
         read_table(b" " * 1_000_001)
+
+
+# ------------------------------------------------------------------ reasons and advice
+GENTLE: dict[str, float | None] = {
+    "harsh_brakes_per_100km": 4.0, "harsh_accelerations_per_100km": 0.0, "overspeed_share": 0.06,
+    "idle_share": 0.05, "night_share": 0.0, "km": 40.0,
+}  # fmt: skip
+
+
+def test_base_and_the_points_of_all_reasons_are_the_score() -> None:
+    table = shipped_table()
+    scored = score_of(table, GENTLE)
+    assert scored.score == table.base + sum(each.placed.points for each in scored.reasons)
+    assert scored.grade == table.grade_of(scored.score, 6)
+
+
+def test_what_costs_most_comes_first_and_says_what_would_raise_it() -> None:
+    first, second = score_of(shipped_table(), GENTLE).costly(2)
+    assert (first.feature, first.cost, first.raise_points, first.raise_below) == (
+        *("overspeed_share", 160),
+        *(60, 0.05),
+    )
+    assert (second.feature, second.cost, second.raise_points, second.raise_below) == (
+        *("harsh_brakes_per_100km", 70),
+        *(40, 3.0),
+    )
+
+
+def test_nobody_is_told_to_drive_farther_and_nothing_unknown_is_advice() -> None:
+    missing = score_of(shipped_table(), {"km": 1.0})
+    assert missing.costly(6) == []
+    assert missing.grade == UNRATED
+
+
+def test_the_best_there_is_needs_no_advice() -> None:
+    best = {**GENTLE, "harsh_brakes_per_100km": 0.0, "overspeed_share": 0.0, "km": 5_000.0}
+    assert score_of(shipped_table(), best).costly(6) == []

@@ -1,18 +1,22 @@
 """A points table (scorecard) as data: read, checked, and turned into points bin by bin.
 
-Place in the flow: a JSON document → **points** → grade. A trained scorecard and the expert table
-that ships with the repository have the same shape, so that replacing one is a release of data.
+Place in the flow: a JSON document → **points** → grade at the core, and today's grade at the box
+(ADR 0020). A trained scorecard and the expert table that ships with the repository have the same
+shape, so that replacing one is a release of data.
 
 * A table is identified by the SHA-256 of its exact bytes: a decision names the table it used.
 * Bins of a feature are half-open, [previous edge, `below`), and cover every finite number.
 * Every feature has points for *missing*; absent data never raises and never counts as zero.
 * Points are integers, so that reasons add up to the score exactly.
+* Advice is the next better bin that a driver can reach by doing less of something; kilometres are
+  no advice.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -22,7 +26,7 @@ import msgspec
 from edge.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TABLE_BYTES_MAX = 1_000_000
 UNRATED = "unrated"
@@ -108,6 +112,61 @@ class PointsTable(msgspec.Struct, frozen=True):
         return next(c.grade for c in self.grades if c.score_min is None or score >= c.score_min)
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one feature is worth, and why.
+
+    Attributes:
+        raise_points: Points that the next better bin would add; 0 where there is none to reach.
+        raise_below: The feature is in that bin when it is under this.
+    """
+
+    feature: str
+    value: float | None
+    placed: Bin | Missing
+    best: int
+    raise_points: int
+    raise_below: float | None
+
+    @property
+    def cost(self) -> int:
+        """Points that the best bin of the feature has more."""
+        return self.best - self.placed.points
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Points added up; base + the points of all reasons = score, exactly."""
+
+    score: int
+    grade: str
+    reasons: tuple[Reason, ...]
+
+    def costly(self, count: int) -> list[Reason]:
+        """Returns the reasons that cost most, of those that a driver can do something about."""
+        found = [each for each in self.reasons if each.raise_points > 0]
+        return sorted(found, key=lambda each: -each.cost)[:count]
+
+
+def score_of(table: PointsTable, features: Mapping[str, float | None]) -> Score:
+    """Adds up the points of features; one that is absent or None counts as missing."""
+    reasons = tuple(_reason(each, features.get(each.name)) for each in table.features)
+    score = table.base + sum(each.placed.points for each in reasons)
+    known = sum(each.value is not None for each in reasons)
+    return Score(score, table.grade_of(score, known), reasons)
+
+
+def _reason(feature: Feature, value: float | None) -> Reason:
+    placed = feature.place(value)
+    best = max(each.points for each in feature.bins)
+    better: Bin | None = None
+    if isinstance(placed, Bin):
+        lower = feature.bins[: feature.bins.index(placed)]
+        better = next((each for each in reversed(lower) if each.points > placed.points), None)
+    gained = better.points - placed.points if better else 0
+    return Reason(feature.name, value, placed, best, gained, better.below if better else None)
+
+
 def read_table(document: bytes) -> PointsTable:
     """Reads and checks a points table.
 
@@ -140,7 +199,7 @@ def read_table(document: bytes) -> PointsTable:
 
 def shipped_table() -> PointsTable:
     """Returns the table for driving behaviour that ships with the package."""
-    place = resources.files("backend_sync.credit").joinpath("driver_points.json")
+    place = resources.files("edge").joinpath("driver_points.json")
     return read_table(place.read_bytes())
 
 
