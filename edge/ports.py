@@ -12,7 +12,7 @@ them as arguments. A simulator is an implementation of a port, never a mock of o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +79,8 @@ IMU_LINE = LINE_ID | 2
 """One message of an inertial sensor, as its driver's reference page lays it out."""
 JTT808_LINE = LINE_ID | 3
 """One unescaped, checked location report of a JT/T 808 terminal."""
+ADAPTER_LINE = LINE_ID | 4
+"""What an OBD adapter measures itself: the voltage of the vehicle's battery, such as `12.6V`."""
 LINE_BYTES_MAX = 1_024
 SOURCE_SHIFT = 32
 
@@ -149,6 +151,47 @@ class Requester(Protocol):
 
     def heard(self, can_id: int, payload: bytes, now_us: int) -> None:
         """Takes a received frame in; what it calls for (flow control) is `due` at once."""
+        ...
+
+
+# ------------------------------------------------------------------ the driver's place
+class DriverReader(Protocol):
+    """Reads what a driver identifies with: a card held before it."""
+
+    def cards(self) -> Sequence[bytes]:
+        """Returns the numbers of cards that were held before it since the last call, never waits.
+
+        Raises:
+            DeviceFault: The reader is gone; it is opened again by the next call.
+        """
+        ...
+
+    def close(self) -> None:
+        """Releases the reader."""
+        ...
+
+
+class DriverPanel(Protocol):
+    """Shows a driver what goes on, by a screen or by lights and a buzzer."""
+
+    def show(self, state: Mapping[str, Any]) -> None:
+        """Shows a state; called some times a second, and never waits.
+
+        Args:
+            state: See docs/reference/driver.md; `sound` is "" for silence, "warn" or "alarm", and
+                `mono_us` the monotonic time.
+
+        Raises:
+            DeviceFault: The panel is gone; it may be tried again.
+        """
+        ...
+
+    def touches(self) -> Sequence[Mapping[str, Any]]:
+        """Returns what the driver did since the last call, never waits: anybody's content."""
+        ...
+
+    def close(self) -> None:
+        """Goes dark and silent."""
         ...
 
 
