@@ -143,7 +143,9 @@ class Epochs:
         return self._place_in(sentence, facts, at_us, counts)
 
     def state(self) -> dict[str, Any]:
-        """Returns all that the next line depends on."""
+        """Returns all that the next line depends on, nothing where there was none."""
+        if self._open is None and not self._view:
+            return {}
         found: dict[str, Any] = {
             "ended": int(self._ended),
             "short": int(self._short),
