@@ -20,10 +20,12 @@ from edge.catalogue import signal
 from edge.columns import Group
 from edge.errors import LocalError
 from vehicle_gateway.dbc import ColumnDecoder, Message, decode_message, load_dbc, pick
+from vehicle_gateway.fastpacket import FastPacketInterpreter
 from vehicle_gateway.gnss import FIX, Gate
 from vehicle_gateway.jtt808 import JttInterpreter
 from vehicle_gateway.nmea import NmeaInterpreter
 from vehicle_gateway.obd import ObdInterpreter
+from vehicle_gateway.uds import UdsInterpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,6 +84,8 @@ class Decoder:
         self._claims: dict[tuple[int, int], Interpreter | None] = {}
         self._handlers: dict[int, ColumnDecoder] = {}
         for name, each in profile.messages.items():
+            if name in profile.long_messages:
+                continue
             message = _require(by_name, name, profile)
             wanted = {name: _column(target) for name, target in each.targets.items()}
             self._handlers[message.can_id] = ColumnDecoder(message, wanted, each.valid)
@@ -166,8 +170,12 @@ def interpreters(profile: Profile, messages: Mapping[str, Message]) -> list[Inte
         profile: What is known of the vehicle.
         messages: Those of all its DBCs, by name.
     """
-    del profile, messages
-    return [ObdInterpreter(), NmeaInterpreter(), JttInterpreter()]
+    first: list[Interpreter] = []
+    if profile.uds is not None:
+        first.append(UdsInterpreter(profile.uds, messages, profile.messages))
+    if profile.fast_packets:
+        first.append(FastPacketInterpreter(profile.fast_packets, messages, profile.messages))
+    return [*first, ObdInterpreter(), NmeaInterpreter(), JttInterpreter()]
 
 
 def _require(by_name: Mapping[str, Message], name: str, profile: Profile) -> Message:

@@ -87,6 +87,10 @@ class Reassembler:
             self.counts["isotp-unknown-frame" if payload else "isotp-length"] += 1
         return None
 
+    def awaits(self, can_id: int) -> bool:
+        """Says whether a message of an id is under way."""
+        return can_id in self._open
+
     def drain(self, counts: Counter[str]) -> None:
         """Adds what was counted since the last time to `counts`."""
         counts.update(self.counts)
@@ -97,9 +101,17 @@ class Reassembler:
         self._open.clear()
         self._held = 0
 
-    def state(self) -> dict[str, Any]:
-        """Returns what is under way, for `restore`."""
-        rows = [[key, *each.head(), bytes(each.data)] for key, each in self._open.items()]
+    def state(self, secrets: tuple[bytes, ...] = ()) -> dict[str, Any]:
+        """Returns what is under way, for `restore`.
+
+        Args:
+            secrets: Messages that begin so are left out: a state lies on a disk in the clear.
+        """
+        rows = [
+            [key, *each.head(), bytes(each.data)]
+            for key, each in self._open.items()
+            if not each.data.startswith(secrets)
+        ]
         return {"open": rows} if rows else {}
 
     def restore(self, state: Mapping[str, Any]) -> None:

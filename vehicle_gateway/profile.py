@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.catalogue import signal
 from edge.errors import LocalError
+from vehicle_gateway.uds_ecus import read_uds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vehicle_gateway.uds_ecus import UdsSection
+
 DEFAULT: Final = "obd_gnss_imu"
 RATE_HZ_MAX: Final = 20.0
+ADDRESS_MAX: Final = 0xFD
 LOAD_PERCENT_MAX: Final = 20.0
 MINUTE_US: Final = 60_000_000
 
@@ -77,6 +81,19 @@ class ObdSection:
 
 
 @dataclass(frozen=True, slots=True)
+class J1939Section:
+    """`[j1939]`: the bus is one of J1939, and messages are known by PGN and source address.
+
+    Attributes:
+        sources: Message name → addresses to believe, the best first; of others the first heard.
+        specific: `Message.Signal` that has values of its own in the codes FB to FD.
+    """
+
+    sources: Mapping[str, tuple[int, ...]]
+    specific: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One kind of vehicle.
 
@@ -84,6 +101,9 @@ class Profile:
         dbc: Files that belong to the profile.
         messages: Message name of the DBC → what to take from it.
         obd: What to ask on a live bus; None to listen only.
+        uds: Control units that answer, and what to ask them; None where there are none.
+        fast_packets: Messages that come as fast packets of NMEA 2000.
+        j1939: Whose word counts on a bus of J1939; None where only the DBC says that it is one.
     """
 
     name: str
@@ -91,6 +111,14 @@ class Profile:
     dbc: tuple[Path, ...]
     messages: Mapping[str, MessageMap]
     obd: ObdSection | None
+    uds: UdsSection | None = None
+    fast_packets: tuple[str, ...] = ()
+    j1939: J1939Section | None = None
+
+    @property
+    def long_messages(self) -> frozenset[str]:
+        """Names of the messages that a transport protocol carries, not one frame."""
+        return frozenset(self.fast_packets) | (self.uds.messages if self.uds else frozenset())
 
 
 def profile_names() -> list[str]:
@@ -131,7 +159,7 @@ def load_profile(name: str = DEFAULT) -> Profile:
 
 
 def _read(path: Path, tables: Mapping[str, Any]) -> Profile:
-    unknown = sorted(set(tables) - {"title", "dbc", "obd", "messages"})
+    unknown = sorted(set(tables) - {"title", "dbc", "obd", "messages", "uds", "nmea2000", "j1939"})
     if unknown:
         raise ValueError(f"unknown {', '.join(unknown)}")
     return Profile(
@@ -140,6 +168,9 @@ def _read(path: Path, tables: Mapping[str, Any]) -> Profile:
         dbc=tuple(path.parent / str(name) for name in tables["dbc"]),
         messages={name: _message(table) for name, table in tables.get("messages", {}).items()},
         obd=_obd(tables["obd"]) if "obd" in tables else None,
+        uds=read_uds(tables["uds"]) if "uds" in tables else None,
+        fast_packets=tuple(tables.get("nmea2000", {}).get("messages", [])),
+        j1939=_j1939(tables["j1939"], tables["messages"]) if "j1939" in tables else None,
     )
 
 
@@ -152,6 +183,22 @@ def _target(text: str) -> Target:
     target = Target(text.removeprefix("-"), -1 if text.startswith("-") else 1)
     signal(target.path)  # refuses what the data catalogue does not list
     return target
+
+
+def _j1939(table: Mapping[str, Any], messages: Mapping[str, Mapping[str, str]]) -> J1939Section:
+    section = J1939Section(
+        sources={name: tuple(map(int, row)) for name, row in table.get("sources", {}).items()},
+        specific=frozenset(table.get("specific", [])),
+    )
+    signals = {f"{name}.{each}" for name, row in messages.items() for each in row}
+    unknown = set(table) - {"sources", "specific"}
+    unknown |= (section.sources.keys() - messages) | (section.specific - signals)
+    wrong = [
+        each for row in section.sources.values() for each in row if not 0 <= each <= ADDRESS_MAX
+    ]
+    if unknown or wrong:
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}, no address {wrong}")
+    return section
 
 
 def _obd(table: Mapping[str, Any]) -> ObdSection:

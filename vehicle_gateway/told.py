@@ -29,9 +29,14 @@ class Told:
     def __init__(self) -> None:
         self._last: dict[str, tuple[int, bytes]] = {}
 
-    def is_news(self, snapshot: Snapshot) -> bool:
-        """Says whether a snapshot is to be told, and takes it as told then."""
-        key = "|".join(str(snapshot.get(name, "")) for name in KEY_FIELDS)
+    def is_news(self, snapshot: Snapshot, part: str = "") -> bool:
+        """Says whether a snapshot is to be told, and takes it as told then.
+
+        Args:
+            snapshot: At its time.
+            part: Tells apart what is said of one computer piece by piece.
+        """
+        key = "|".join([*(str(snapshot.get(name, "")) for name in KEY_FIELDS), part])
         at_us = snapshot["at_us"]
         content = encode({name: each for name, each in snapshot.items() if name != "at_us"})
         told_us, before = self._last.get(key, (0, b""))

@@ -30,6 +30,13 @@ def test_a_change_is_news_at_once_and_each_computer_has_its_own() -> None:
     assert not told.is_news(dtc(5, "P0300"))
 
 
+def test_parts_of_one_computer_are_told_apart() -> None:
+    told = Told()
+    for part in ("F188", "F195", "F188", "F195"):
+        last = told.is_news(dtc(1, part), part)
+    assert not last
+
+
 def test_a_clock_that_went_back_is_news() -> None:
     told = Told()
     assert told.is_news(dtc(AGAIN_US))
