@@ -21,6 +21,8 @@ PIN_ANSWER_TOPIC: Final = "lastmile pin answer"
 POLICY: Final = "lastmile policy"
 DAY_CLOSED: Final = "lastmile day-closed"
 JOURNAL_EVIDENCE: Final = "lastmile journal evidence"
+CAMPAIGN: Final = "lastmile campaign"
+COMMAND: Final = "lastmile command"
 ROSTER: Final = "lastmile roster"
 GRADE: Final = "lastmile grade"
 

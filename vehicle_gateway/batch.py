@@ -8,8 +8,8 @@ Place in the flow: windows → decode → events → trips → collect → **bat
     event batch    events that have ended in the window        outlives all
 
 * One transaction holds the messages of a window, where the source stands after it and all that
-  decoder, events, trips and collection remember. Killed anywhere, the gateway goes on at the last window that
-  is whole on the disk: nothing is counted twice and nothing is left out.
+  decoder, events, trips and collection remember. Killed anywhere, the gateway goes on at the last
+  window that is whole on the disk: nothing is counted twice and nothing is left out.
 * Rules change between two windows alone, in a transaction of their own: what goes on is told under
   the old ones, the trip goes on, and what was learned of the vehicle stays (`conduct`).
 * When a transaction fails, what is in memory goes back to the checkpoint too.
@@ -18,6 +18,7 @@ Place in the flow: windows → decode → events → trips → collect → **bat
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,28 +26,39 @@ from edge.codec import decode, encode
 from edge.outbox import PRIORITY_EVENT, PRIORITY_RAW, PRIORITY_TRIP
 from edge.sqlite import Migrations
 from edge.store import create_tables
-from vehicle_gateway.events import Events
+from vehicle_gateway.campaign_book import Standing
+from vehicle_gateway.collect import sealed_size
+from vehicle_gateway.conduct import STATE_ITEMS_MAX, Conduct
+from vehicle_gateway.orders import OrderRefused
 from vehicle_gateway.privacy import allowed_part
 from vehicle_gateway.record import Part, count_samples, fitting
 from vehicle_gateway.today import Today
-from vehicle_gateway.trips import Trips
+from vehicle_gateway.triggers import Occasion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge.columns import Group
     from edge.epochs import SealedStream
     from edge.outbox import Outbox
     from edge.ports import Clock, FrameChunk
     from edge.sqlite import Database
     from edge.store import Store
     from vehicle_gateway.campaign import Campaign
+    from vehicle_gateway.campaign_book import CampaignBook
+    from vehicle_gateway.collect import Collected
     from vehicle_gateway.decode import Decoded, Decoder
     from vehicle_gateway.decoders import Decoders
     from vehicle_gateway.driver import DriverBook
-    from vehicle_gateway.events import Event
+    from vehicle_gateway.events import Event, Events
+    from vehicle_gateway.orders import Verify
     from vehicle_gateway.trips import Summary
 
-TOTALS: Final = ("frames", "samples", "events", "batches", "sealed_bytes", "unknown_frames")
+TOTALS: Final = (
+    *("frames", "samples", "events", "batches", "sealed_bytes", "unknown_frames"),
+    *("thinned", "over_budget"),
+)
+FRAMES, UNKNOWN, OVER_BUDGET = "frames", "unknown", "over-budget"
 MIGRATIONS = Migrations("gateway_batch")
 
 
@@ -91,26 +103,49 @@ class Sink:
 class Batcher:
     """Takes windows of one source in, seals them, and knows where it stands.
 
+    Args:
+        sink: Where batches go.
+        vehicle: What each of them says.
+        decoder: Of the source.
+        campaign: The rules of the disk.
+        book: The campaigns that the core sends; None where none are taken.
+
     Attributes:
-        events: The rules; what is going on right now.
         today: What the driver's own screen shows of today.
         position: Frames of the source that are safely sealed.
         totals: Counts since the start of the source, by the names of `TOTALS`.
     """
 
     def __init__(
-        self, sink: Sink, vehicle: Vehicle, decoder: Decoder | Decoders, campaign: Campaign
+        self,
+        sink: Sink,
+        vehicle: Vehicle,
+        decoder: Decoder | Decoders,
+        campaign: Campaign,
+        book: CampaignBook | None = None,
     ) -> None:
         self._sink = sink
         self._vehicle = vehicle
         self._decoder = decoder
-        self.events = Events(campaign)
-        self._trips = Trips(campaign, vehicle.device)
+        self._book = book
+        self._base = Standing(0, campaign)
+        self._conduct = Conduct(vehicle.device, sink.drivers.secret, self._base)
         self.today = Today()
+        self._unsaid: Counter[str] = Counter()
         self._fresh = self._state()
         self._source, self._repeatable = "", True
         self.position = 0
         self.totals = dict.fromkeys(TOTALS, 0)
+
+    @property
+    def events(self) -> Events:
+        """Driving events under the rules that act now."""
+        return self._conduct.events
+
+    @property
+    def standing(self) -> Standing:
+        """The campaign that acts now."""
+        return Standing(self._conduct.seq, self._conduct.campaign)
 
     def resume(self, source: str, *, repeatable: bool) -> None:
         """Goes on from the checkpoint, if there is one of this source.
@@ -121,13 +156,15 @@ class Batcher:
         """
         self._source, self._repeatable = source, repeatable
         row = self._sink.store.row("SELECT source, position, totals, state FROM gateway_checkpoint")
+        state = decode(bytes(row["state"]), items_max=STATE_ITEMS_MAX) if row else {}
         if row is None or row["source"] != source:
             self.position, self.totals = 0, dict.fromkeys(TOTALS, 0)
             self._restore(self._fresh)
+            self._conduct.restore_budget(state)
             return
         self.position = row["position"] if repeatable else 0
-        self.totals = decode(bytes(row["totals"]))
-        self._restore(decode(bytes(row["state"])))
+        self.totals = {**dict.fromkeys(TOTALS, 0), **decode(bytes(row["totals"]))}
+        self._restore(state)
 
     def take(self, window: FrameChunk) -> None:
         """Seals one window.
@@ -136,6 +173,7 @@ class Batcher:
             DeviceFault: The disk is full or failing: nothing of the window was kept, and it may be
                 given again.
         """
+        self.keep_to_campaign()
         try:
             with self._sink.store.transaction():
                 self._take(window)
@@ -143,9 +181,111 @@ class Batcher:
             self._go_back()
             raise
 
+    def take_campaign(self, message: bytes, verify: Verify) -> bool:
+        """Takes a signed campaign from the core, tells of it, and changes the rules.
+
+        Args:
+            message: Hostile bytes, from the down topic.
+            verify: Checks against the core's signing key.
+
+        Returns:
+            Whether there is something to send because of it.
+
+        Raises:
+            PeerError: Not the core's, not for this box, older, over or malformed: the rules before
+                stay.
+            DeviceFault: The disk is full or failing; nothing has changed.
+        """
+        assert self._book is not None, "who listens for campaigns has a book of them"
+        try:
+            with self._sink.store.transaction():
+                told = self._book.take(message, verify, self._sink.clock.now().wall_us)
+                if told is not None:
+                    self._sink.stream.state({"type": "campaign-taken", **told})
+                    self.keep_to_campaign()
+        except OrderRefused as refusal:
+            with self._sink.store.transaction():
+                if self._book.orders.note_refusal(refusal.seq):
+                    told = {"order": refusal.seq, "code": refusal.code}
+                    self._sink.stream.state({"type": "campaign-refused", **told})
+            raise
+        except BaseException:
+            self._go_back()
+            raise
+        return told is not None
+
+    def keep_to_campaign(self) -> None:
+        """Goes over to the campaign that may act now, if it is another one than acts.
+
+        Raises:
+            DeviceFault: The disk is full or failing: nothing has changed.
+        """
+        if self._book is None:
+            return
+        now_us = self._sink.clock.now().wall_us
+        has_consent = self._sink.drivers.live(now_us) is not None
+        seq = self._book.standing(now_us, has_consent=has_consent)
+        if seq == self._conduct.seq:
+            return
+        standing = self._book.find(seq)
+        self._seal_end(None, self._conduct.change(standing))
+
+    def capture(self, seconds: int) -> None:
+        """Keeps all signals at full rate for so long, from the next window on."""
+        self._conduct.collector.ask(seconds)
+
+    def seal_health(self, health: Mapping[str, Any]) -> None:
+        """Seals what the box says of itself.
+
+        Raises:
+            DeviceFault: The disk is full or failing: nothing was kept.
+        """
+        start_us = self._sink.clock.now().wall_us
+        try:
+            with self._sink.store.transaction():
+                self._seal(Part(PRIORITY_EVENT, start_us, None, health=health))
+                self._save()
+        except BaseException:
+            self._go_back()
+            raise
+
+    def take_aside(self, window: FrameChunk, decoder: Decoder) -> None:
+        """Seals what comes too late for events and trips, which do not see it.
+
+        Nobody can say any more who drove then: it carries no driver.
+
+        Args:
+            window: Frames of the past.
+            decoder: Its own, for the one of the present remembers the present.
+
+        Raises:
+            DeviceFault: As `take`.
+        """
+        decoded, start_us = decoder.decode(window), window.times_us[0]
+        columns = Part(
+            PRIORITY_RAW,
+            start_us,
+            None,
+            groups=decoded.groups,
+            frames=decoded.frames,
+            unknown=decoded.unknown_frames,
+            dropped=decoded.counts,
+        )
+        try:
+            with self._sink.store.transaction():
+                self._seal(columns, is_late=True)
+                if decoded.snapshots:
+                    told = Part(PRIORITY_EVENT, start_us, None, snapshots=decoded.snapshots)
+                    self._seal(told, is_late=True)
+                self.totals["frames"] += decoded.frames
+                self._save()
+        except BaseException:
+            self._go_back()
+            raise
+
     def rest(self, now_us: int) -> None:
         """Ends a trip when the vehicle has been silent for long; for live sources."""
-        summary = self._trips.expire(now_us)
+        summary = self._conduct.trips.expire(now_us)
         if summary is not None:
             self._seal_end(summary, self.events.finish())
 
@@ -155,17 +295,17 @@ class Batcher:
         Raises:
             DeviceFault: The disk is full or failing: nothing has changed.
         """
-        events = self.events.finish()
-        self._trips.feed([], events)
-        self.today.feed([], events, self._trips.current, self._tag())
-        summary = self._trips.finish()
+        events, trips = self.events.finish(), self._conduct.trips
+        trips.feed([], events)
+        self.today.feed([], events, trips.current, self._tag())
+        summary = trips.finish()
         if events or summary is not None:
             self._seal_end(summary, events)
 
     @property
     def trip(self) -> str | None:
         """The trip that is open, None between trips."""
-        return self._trips.current
+        return self._conduct.trips.current
 
     # ------------------------------------------------------------ inside
     def _tag(self) -> str | None:
@@ -173,21 +313,67 @@ class Batcher:
 
     def _take(self, window: FrameChunk) -> None:
         start_us = window.times_us[0]
+        trips = self._conduct.trips
         decoded = self._decoder.decode(window)
         events = self.events.feed(decoded.groups)
-        ended = self._trips.expire(start_us)
-        trip = self._trips.feed(decoded.groups, events)
+        ended = trips.expire(start_us)
+        trip = trips.feed(decoded.groups, events)
         self.today.feed(decoded.groups, events, trip, self._tag())
         if ended is not None:
             self._seal(_summary_part(ended))
-        self._seal(_raw_part(window, decoded, trip))
+        collected = self._collect(window, decoded, events)
+        self._seal_columns(start_us, trip, collected)
         if events or decoded.snapshots:
             told = Part(PRIORITY_EVENT, start_us, trip, events=events, snapshots=decoded.snapshots)
             self._seal(told)
+        self._tell_budget()
         self.position = window.position
         self.totals["frames"] += decoded.frames
         self.totals["unknown_frames"] += decoded.unknown_frames
         self._save()
+
+    def _collect(self, window: FrameChunk, decoded: Decoded, events: Sequence[Event]) -> Collected:
+        """Divides a window's columns, and notes what the next raw batch says of its frames."""
+        occasions = [Occasion(each["kind"], (each["start_us"], each["end_us"])) for each in events]
+        occasions += [
+            Occasion(each["kind"], (each["at_us"], each["at_us"])) for each in decoded.snapshots
+        ]
+        span = window.times_us[0], window.times_us[-1]
+        collected = self._conduct.collector.take(decoded.groups, occasions, span, self._tag())
+        self._note(decoded)
+        self._unsaid[OVER_BUDGET] += collected.over_budget
+        self.totals["thinned"] += collected.thinned
+        self.totals["over_budget"] += collected.over_budget
+        return collected
+
+    def _note(self, decoded: Decoded) -> None:
+        self._unsaid.update(decoded.counts)
+        self._unsaid.update({FRAMES: decoded.frames, UNKNOWN: decoded.unknown_frames})
+
+    def _seal_columns(self, start_us: int, trip: str | None, collected: Collected) -> None:
+        """Seals what is collected; of a window that leaves nothing the next one tells."""
+        if collected.groups or self._conduct.campaign.collect is None:
+            self._seal(self._raw_part(start_us, trip, collected.groups))
+        for each in collected.captures:
+            self._seal(Part(PRIORITY_TRIP, start_us, trip, groups=each.groups))
+
+    def _raw_part(self, start_us: int, trip: str | None, groups: Sequence[Group]) -> Part:
+        said, self._unsaid = +self._unsaid, Counter()
+        frames, unknown = said.pop(FRAMES, 0), said.pop(UNKNOWN, 0)
+        return Part(
+            PRIORITY_RAW,
+            start_us,
+            trip,
+            groups=groups,
+            frames=frames,
+            unknown=unknown,
+            dropped=dict(sorted(said.items())),
+        )
+
+    def _tell_budget(self) -> None:
+        spent = self._conduct.collector.budget.tell()
+        if spent is not None:
+            self._sink.stream.state({"type": "budget-spent", **spent})
 
     def _seal_end(self, summary: Summary | None, events: Sequence[Event]) -> None:
         trip = summary["trip"] if summary is not None else None
@@ -202,9 +388,9 @@ class Batcher:
             self._go_back()
             raise
 
-    def _seal(self, part: Part) -> None:
+    def _seal(self, part: Part, *, is_late: bool = False) -> None:
         now = self._sink.clock.now()
-        driver = self._sink.drivers.live(now.wall_us)
+        driver = None if is_late else self._sink.drivers.live(now.wall_us)
         told = allowed_part(part, driver)
         if told is None:
             return
@@ -220,6 +406,7 @@ class Batcher:
             self.totals["samples"] += count_samples(piece.groups)
             self.totals["events"] += len(piece.events)
             self.totals["sealed_bytes"] += self._size_of(seq)
+            self._conduct.collector.budget.spend(sealed_size(plaintext))
 
     def _size_of(self, seq: int) -> int:
         epoch = self._sink.stream.epoch
@@ -242,28 +429,18 @@ class Batcher:
     def _state(self) -> dict[str, Any]:
         return {
             "decoder": self._decoder.state(),
-            "events": self.events.state(),
-            "trips": self._trips.state(),
             "today": self.today.state(),
+            "unsaid": dict(self._unsaid),
+            **self._conduct.state(),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
+        seq = state.get("campaign", 0)
+        standing = self._book.find(seq) if self._book and seq else self._base
         self._decoder.restore(state["decoder"])
-        self.events.restore(state["events"])
-        self._trips.restore(state["trips"])
         self.today.restore(state.get("today", {}))
-
-
-def _raw_part(window: FrameChunk, decoded: Decoded, trip: str | None) -> Part:
-    return Part(
-        PRIORITY_RAW,
-        window.times_us[0],
-        trip,
-        groups=decoded.groups,
-        frames=decoded.frames,
-        unknown=decoded.unknown_frames,
-        dropped=decoded.counts,
-    )
+        self._unsaid = Counter(state.get("unsaid", {}))
+        self._conduct.restore(state, standing)
 
 
 def _summary_part(summary: Summary) -> Part:

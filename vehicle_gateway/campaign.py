@@ -1,11 +1,11 @@
-"""What counts as a driving event: every threshold is data with its source, none is code.
+"""What counts as a driving event, and what is collected: data with its source, none of it code.
 
-Place in the flow: **campaign** → events, trips. The default is `campaigns/default.json`; another
-file is named in gateway.toml.
+Place in the flow: **campaign** → events, trips, collect. The default is `campaigns/default.json`;
+another file is named in gateway.toml, or comes signed from the core (`campaign_book`).
 
 * A figure without a source, of another unit or out of its range is refused, and so is one too many
   or too few: a campaign is taken whole or not at all.
-* `load_campaign` takes bytes, wherever they come from: a file today, a signed message later.
+* `load_campaign` takes bytes, wherever they come from: a file or a signed message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.errors import DeviceFault, LocalError
+from vehicle_gateway.places import Places, check
 from vehicle_gateway.shape import SHAPE
+from vehicle_gateway.wanted import Collect, check_collect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +43,16 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         id: Name of the campaign, such as `default`.
         version: Counts up with every change of it.
         rules: Rule → figure → number with source, exactly as `SHAPE` lists them.
+        places: Where limits, bans, corridors and fences are.
+        collect: What is sealed of what is decoded; None seals all of it.
     """
 
     v: int
     id: str
     version: int
     rules: dict[str, dict[str, Figure]]
+    places: Places | None = None
+    collect: Collect | None = None
 
     def figures(self, rule: str) -> dict[str, int]:
         """Returns the values of one rule by name."""
@@ -97,7 +103,18 @@ def load_campaign(data: bytes) -> Campaign:
         _check_names(set(campaign.rules[rule]), set(shape), rule)
         for name, bounds in shape.items():
             _check_figure(f"{rule}.{name}", campaign.rules[rule][name], bounds)
+    _check_sections(campaign)
     return campaign
+
+
+def _check_sections(campaign: Campaign) -> None:
+    try:
+        if campaign.places is not None:
+            check(campaign.places)
+        if campaign.collect is not None:
+            check_collect(campaign.collect)
+    except LocalError as error:
+        raise _refuse(str(error)) from error
 
 
 def _check_names(found: set[str], wanted: set[str], where: str) -> None:

@@ -34,12 +34,14 @@ from edge.seal import open_encrypt0, read_encrypt0, read_sign1
 from edge.store import open_store
 from edge.suites import AEADS
 from hardware.sim.vehicle import SimSettings, SimulatedSource
-from vehicle_gateway import batch, driver, roster, signin
+from vehicle_gateway import batch, campaign_book, driver, orders, roster, signin
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
-from vehicle_gateway.campaign import default_campaign
+from vehicle_gateway.campaign import Campaign, default_campaign
+from vehicle_gateway.campaign_book import CampaignBook
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.driver import SEALED_FOR, DriverBook, make_statement
 from vehicle_gateway.mqtt import Address
+from vehicle_gateway.orders import Addressee
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.windows import Windows
 
@@ -54,6 +56,7 @@ START_US = 1_772_411_400_000_000  # 08:30 in Beijing, a multiple of ten seconds
 SECOND_US = 1_000_000
 WINDOW_US = 10 * SECOND_US
 DEVICE = "box-1"
+GROUP = "county-buses"
 ADDRESS = Address("org", DEVICE)
 SPEED = signal("Vehicle.Speed")
 RPM = signal("Vehicle.OBD.EngineSpeed")
@@ -134,6 +137,7 @@ class Box:
     clock: StillClock = field(default_factory=StillClock)
     randomness: CountingRandomness = field(default_factory=CountingRandomness)
     limits: OutboxLimits | None = None
+    campaign: Campaign = field(default_factory=default_campaign)
     store: Store | None = None
     consented: str | None = "driver-0"
 
@@ -151,6 +155,7 @@ class Box:
         self.cut_power()
         migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
         migrations += [roster.MIGRATIONS, signin.MIGRATIONS]
+        migrations += [orders.MIGRATIONS, campaign_book.MIGRATIONS]
         self.store = open_store(self.path, migrations)
         waiting = outbox.Outbox(self.store, DEVICE, self.limits)
         ports = epochs.StreamPorts(
@@ -160,9 +165,9 @@ class Box:
         self.sink = Sink(
             self.store, waiting, stream, DriverBook(self.store, self.secret), self.clock
         )
-        batcher = Batcher(
-            self.sink, Vehicle(DEVICE, "bus-1"), Decoder(load_profile()), default_campaign()
-        )
+        book = CampaignBook(self.store, Addressee(DEVICE, GROUP), self.campaign)
+        vehicle = Vehicle(DEVICE, "bus-1")
+        batcher = Batcher(self.sink, vehicle, Decoder(load_profile()), self.campaign, book)
         if self.consented is not None:
             self.sink.drivers.heed(make_statement(self.consented, "zh", 0, 36_500, withdrawn=False))
             self.consented = None
