@@ -195,6 +195,43 @@ class DriverPanel(Protocol):
         ...
 
 
+# ------------------------------------------------------------------ lines of terminals
+class Line(Protocol):
+    """One connection of a terminal, as a stream of bytes."""
+
+    def send(self, content: bytes) -> None:
+        """Sends, or ends the connection where the other side does not read what it is sent."""
+        ...
+
+    def hold(self, *, held: bool) -> None:
+        """Stops or goes on reading; what the other side sends meanwhile waits with it."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection after what was sent; safe to call twice."""
+        ...
+
+
+class LineListener(Protocol):
+    """Who is told what happens on the lines of a server; all of it in one thread."""
+
+    def opened(self, line: Line) -> None:
+        """A connection has begun."""
+        ...
+
+    def heard(self, line: Line, piece: bytes) -> None:
+        """Bytes have come."""
+        ...
+
+    def closed(self, line: Line) -> None:
+        """A connection has ended, whoever ended it."""
+        ...
+
+    def tick(self) -> None:
+        """Some milliseconds have passed."""
+        ...
+
+
 # ------------------------------------------------------------------ kiosk devices
 @dataclass(frozen=True, slots=True)
 class Command:

@@ -14,6 +14,7 @@ TIMEOUT_US: Final = 150_000
 """ISO 15765-4: a computer begins its answer within 50 ms; gateways on the way take some more."""
 BUDGET_US: Final = 250_000
 SEARCH_US_MAX: Final = 60_000_000
+DOUBLINGS_MAX: Final = 6
 
 
 class Budget:
@@ -47,27 +48,32 @@ class Budget:
 
 
 class Search:
-    """When everybody is asked who is there; a computer answers within `TIMEOUT_US`."""
+    """When everybody is asked who is there; a computer answers within `TIMEOUT_US`.
+
+    Attributes:
+        began: Whether anybody was asked yet.
+    """
 
     def __init__(self) -> None:
-        self.address = REQUEST_ID_29
         self._tries = 0
         self._at_us = 0
         self._until_us = 0
-        self.under_way = False
+        self.began = False
+
+    def under_way(self, now_us: int) -> bool:
+        """Whether answers of others may still come."""
+        return self.began and now_us < self._until_us
 
     def next_address(self, now_us: int) -> int | None:
-        """Returns whom to ask now, if anybody."""
-        if self.under_way and now_us >= self._until_us:
-            self.under_way = False
-        if self.under_way or now_us < self._at_us:
+        """Returns whom to ask now, if anybody: short ids and long ones in turn."""
+        if now_us < self._at_us:
             return None
-        self.under_way, self._until_us = True, now_us + TIMEOUT_US
-        self.address = REQUEST_ID if self.address == REQUEST_ID_29 else REQUEST_ID_29
-        pause_us = min(1_000_000 << self._tries // 2, SEARCH_US_MAX)
-        self._at_us = now_us + (TIMEOUT_US if self._tries % 2 == 0 else pause_us)
-        self._tries = min(self._tries + 1, 64)
-        return self.address
+        self.began, self._until_us = True, now_us + TIMEOUT_US
+        is_second = bool(self._tries % 2)
+        pause_us = min(1_000_000 << min(self._tries // 2, DOUBLINGS_MAX), SEARCH_US_MAX)
+        self._at_us = now_us + (pause_us if is_second else TIMEOUT_US)
+        self._tries += 1
+        return REQUEST_ID_29 if is_second else REQUEST_ID
 
 
 def frame_bits(can_id: int, payload: bytes) -> int:

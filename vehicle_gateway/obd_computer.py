@@ -57,6 +57,12 @@ class Job:
         """Its first byte."""
         return self.message[0]
 
+    def fits(self, message: bytes) -> bool:
+        """Says whether a positive answer of the same service can be that to this request."""
+        if self.service not in {DATA, FREEZE_FRAME, IDENTITY}:
+            return True
+        return len(message) > 1 and message[1] in {self.message[1], *self.pids}
+
 
 @dataclass(slots=True)
 class Computer:
@@ -120,8 +126,9 @@ class Computer:
     def take_page(self, page: int, bits: bytes) -> None:
         """Takes in which of the next 32 parameters it has; asks on where there are more."""
         mask = int.from_bytes(bits, "big")
+        known = page + PAGE in self.supported
         self.supported |= {page + 1 + place for place in range(32) if mask >> (31 - place) & 1}
-        if page + PAGE in self.supported and page < PAGE_LAST:
+        if page + PAGE in self.supported and not known and page < PAGE_LAST:
             self.queue.appendleft(Job(bytes([DATA, page + PAGE])))
 
     def answered(self, job: Job, pids: Iterable[int]) -> None:
@@ -134,6 +141,13 @@ class Computer:
                 self._missed(job, pid)
         if len(job.pids) > 1 and self.groups is None:
             self.groups = found >= set(job.pids)
+
+    def answered_late(self, message: bytes) -> None:
+        """Takes in parameters that it was given up on."""
+        if len(message) > 2 and message[1] % PAGE == 0:
+            self.take_page(message[1], message[2:6])
+        for pid in answered_pids(message):
+            self._strikes.pop(pid, None)
 
     def silent(self, job: Job) -> None:
         """Takes in that a request was not answered in time."""
@@ -156,3 +170,16 @@ class Computer:
     def _pause_us(self, pid: int, period_us: int) -> int:
         backed_off = period_us << self._strikes.get(pid, 0)
         return min(backed_off, max(period_us, BACK_OFF_US_MAX))
+
+
+def answered_pids(message: bytes) -> list[int]:
+    """Returns the parameters that an answer to service 01 holds whole."""
+    found, rest = [], message[1:]
+    while rest:
+        row = PIDS.get(rest[0])
+        length = row.length if row else len(rest) - 1
+        if len(rest) < 1 + length:
+            break
+        found.append(rest[0])
+        rest = rest[1 + length :]
+    return found

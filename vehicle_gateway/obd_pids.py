@@ -95,6 +95,11 @@ def request_id(response_id: int) -> int:
     return EXTENDED_ID | 0x18DA_0000 | (response_id & 0xFF) << 8 | TESTER
 
 
+def address_of_all(response_id: int) -> int:
+    """Returns where every computer listens that answers with this kind of id."""
+    return REQUEST_ID if response_id in RESPONSE_IDS else REQUEST_ID_29
+
+
 def single_frame(message: bytes) -> bytes:
     """Returns the frame that carries a request of at most seven bytes."""
     return bytes([len(message), *message]).ljust(FRAME_BYTES, bytes([PADDING]))

@@ -37,11 +37,12 @@ from vehicle_gateway.obd_computer import (
     STORED,
     Computer,
     Job,
+    answered_pids,
 )
 from vehicle_gateway.obd_pids import (
     FRAME_BYTES,
     PADDING,
-    PIDS,
+    address_of_all,
     is_request,
     is_response,
     request_id,
@@ -59,6 +60,7 @@ FIRST_FRAME: Final = 1
 RESPONSE_PENDING: Final = 0x78
 BUSY: Final = 0x21
 FIRST_PAGE: Final = bytes([DATA, 0x00])
+ANSWER_TO_ALL: Final = bytes([DATA | POSITIVE, 0x00])
 FREEZE_PIDS: Final = (0x02, 0x04, 0x05, 0x0B, 0x0C, 0x0D, 0x11)
 ON_DEMAND: Final = frozenset({DATA, FREEZE_FRAME, STORED, PENDING, IDENTITY, PERMANENT})
 CODE_SERVICES: Final = (STORED, PENDING, PERMANENT)
@@ -152,7 +154,9 @@ class ObdSchedule:
 
     # ------------------------------------------------------------ asking
     def _ask(self, now_us: int) -> list[tuple[int, bytes]]:
-        if self._search.under_way or not self.computers:
+        if self._search.under_way(now_us):
+            return []
+        if not self.computers:
             return self._ask_all(now_us)
         if self._owned is None:
             self._settle(now_us)
@@ -173,7 +177,7 @@ class ObdSchedule:
 
     def _ask_all(self, now_us: int) -> list[tuple[int, bytes]]:
         """Searches: the first page of everybody, one kind of address after the other."""
-        address = self._search.next_address(now_us)
+        address = self._search.next_address(now_us) if self._budget.left else None
         return [] if address is None else [self._spent(address, single_frame(FIRST_PAGE))]
 
     def _settle(self, now_us: int) -> None:
@@ -210,17 +214,21 @@ class ObdSchedule:
             computer.deadline_us = max(computer.deadline_us, now_us + 2 * TIMEOUT_US)
 
     def _take(self, can_id: int, message: bytes, now_us: int) -> None:
-        if self._search.under_way and message[:2] == bytes([DATA | POSITIVE, 0]):
-            self.computers.setdefault(can_id, Computer(can_id)).take_page(0, message[2:6])
-            return
         computer = self.computers.get(can_id)
-        if computer is None or computer.under_way is None:
+        if computer is None:
+            if message[:2] == ANSWER_TO_ALL and self._owned is None and self._search.began:
+                self.computers[can_id] = Computer(can_id)
+                self.computers[can_id].take_page(0, message[2:6])
             return
         job = computer.under_way
-        if message[0] == NEGATIVE:
+        if job is None:
+            self._late(computer, message)
+        elif message[0] == NEGATIVE:
             self._refused(computer, job, message, now_us)
-        elif message[0] == job.service | POSITIVE:
+        elif message[0] == job.service | POSITIVE and job.fits(message):
             self._answered(computer, job, message)
+        else:
+            self._late(computer, message)
 
     def _refused(self, computer: Computer, job: Job, message: bytes, now_us: int) -> None:
         if len(message) < 3 or message[1] != job.service:
@@ -235,10 +243,6 @@ class ObdSchedule:
             computer.queue.append(job)
 
     def _answered(self, computer: Computer, job: Job, message: bytes) -> None:
-        wanted = {*job.message[1:2], *job.pids}
-        if wanted and not wanted & set(message[1:2]):
-            self.counts["obd-late-answer"] += 1
-            return
         computer.under_way, computer.misses = None, 0
         if job.pids:
             computer.answered(job, answered_pids(message))
@@ -248,6 +252,18 @@ class ObdSchedule:
             self._take_codes(computer, job.service, message)
         elif job.service == CLEAR:
             computer.cleared = True
+
+    def _late(self, computer: Computer, message: bytes) -> None:
+        """Takes in the answer to something that was given up, or that another tester asked."""
+        self.counts["obd-late-answer"] += 1
+        service = message[0] & ~POSITIVE
+        if message[0] == NEGATIVE or message[0] == service:
+            return
+        computer.misses = 0
+        if service == DATA:
+            computer.answered_late(message)
+        elif service in CODE_SERVICES:
+            self._take_codes(computer, service, message)
 
     def _take_codes(self, computer: Computer, service: int, message: bytes) -> None:
         """Asks for the freeze frame where a fault is stored that was not there before."""
@@ -270,7 +286,7 @@ class ObdSchedule:
                 computer.queue.appendleft(job)
                 if computer.misses == ADDRESS_MISSES:
                     # It answered when all were asked, so it may listen to nothing else.
-                    computer.address = self._search.address
+                    computer.address = address_of_all(computer.response_id)
         if self.computers and all(c.misses >= LOST_MISSES for c in self.computers.values()):
             self.counts["obd-lost"] += 1
             self._forget()
@@ -281,16 +297,3 @@ class ObdSchedule:
         self._reassembler.forget()
         self._owned = None
         self._search = Search()
-
-
-def answered_pids(message: bytes) -> list[int]:
-    """Returns the parameters that an answer to service 01 holds whole."""
-    found, rest = [], message[1:]
-    while rest:
-        row = PIDS.get(rest[0])
-        length = row.length if row else len(rest) - 1
-        if len(rest) < 1 + length:
-            break
-        found.append(rest[0])
-        rest = rest[1 + length :]
-    return found

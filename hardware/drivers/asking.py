@@ -51,10 +51,14 @@ class Asking:
 
     def heard(self, can_id: int, payload: bytes, now_us: int) -> None:
         """Takes a received frame in, also one that nobody claims: the bus is awake."""
-        self._heard_us, self._probe_us = now_us, 0
+        self.wake(now_us)
         for each in self._requesters:
             if each.claims(can_id):
                 each.heard(can_id, payload, now_us)
+
+    def wake(self, now_us: int) -> None:
+        """Takes in that the vehicle is awake, from elsewhere than its bus."""
+        self._heard_us, self._probe_us = now_us, 0
 
     def _collect(self, now_us: int) -> list[tuple[int, bytes]]:
         return [frame for each in self._requesters for frame in each.due(now_us)]
