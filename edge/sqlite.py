@@ -16,6 +16,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Final
 
+from edge.lean import without
+
 if TYPE_CHECKING:
     import sqlite3 as engine
     from collections.abc import Iterator
@@ -61,7 +63,7 @@ def _posing(module: ModuleType) -> Iterator[None]:
 
 if not TYPE_CHECKING:  # pragma: no branch - a type checker takes the names above
     engine = choose_engine()
-    with _posing(engine):
+    with _posing(engine), without("pandas", "numpy"):
         utils = importlib.import_module("sqlite_utils")
         Database = utils.Database
         Migrations = importlib.import_module("sqlite_utils.migrations").Migrations

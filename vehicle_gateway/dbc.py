@@ -21,8 +21,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from edge.errors import LocalError
+from edge.lean import without
 from edge.ports import EXTENDED_ID
-from vehicle_gateway.bits import Field, compile_field, reason_of
+from vehicle_gateway.bits import Field, compile_codes, compile_field, reason_of
 from vehicle_gateway.columns import Columns
 from vehicle_gateway.scaling import Scaling
 
@@ -72,8 +73,9 @@ def load_dbc(path: Path) -> list[Message]:
     Raises:
         LocalError: The file cannot be read or does not parse; the sentence names file and line.
     """
-    import cantools
-    from cantools.database.errors import Error
+    with without("asammdf"):  # python-can, below cantools, would load it
+        import cantools
+        from cantools.database.errors import Error
 
     try:
         text = path.read_text(encoding="cp1252", errors="replace")
@@ -143,7 +145,8 @@ class ColumnDecoder:
 
     Args:
         message: As loaded.
-        wanted: Signal name → (key of the column, unit of the data catalogue as a rational).
+        wanted: Signal name → (key of the column, unit of the data catalogue as a rational; or, of
+            an enumeration, bits → value).
         valid: Name of the one-bit signal that says whether the others hold, if there is one.
         reserved: Returns the codes of a signal that are absence; none if left out.
 
@@ -154,7 +157,7 @@ class ColumnDecoder:
     def __init__(
         self,
         message: Message,
-        wanted: Mapping[str, tuple[int, Fraction]],
+        wanted: Mapping[str, tuple[int, Fraction | Mapping[int, int]]],
         valid: str | None = None,
         *,
         reserved: Callable[[Field], Reserved] | None = None,
@@ -171,9 +174,12 @@ class ColumnDecoder:
         self._columns = []
         for name, (key, unit) in wanted.items():
             field = fields[name]
-            scaling = Scaling.between(field.factor, field.offset, unit)
             codes = reserved(field) if reserved else ()
-            extract = compile_field(field, self._width, scaling, codes)
+            if isinstance(unit, Fraction):
+                scaling = Scaling.between(field.factor, field.offset, unit)
+                extract = compile_field(field, self._width, scaling, codes)
+            else:
+                extract = compile_codes(field, self._width, unit)
             self._columns.append((key, field, extract, codes))
 
     def decode(self, payloads: Sequence[bytes], counts: Counter[str]) -> dict[int, Column]:
@@ -203,11 +209,15 @@ class ColumnDecoder:
         chosen = self._chosen(words)
         columns: dict[int, Column] = {}
         for key, field, extract, codes in self._columns:
-            values = _select(field, extract(words[field.is_big_endian]), chosen)
-            if codes and None in values:
-                raw = _masked(_select(field, self._raw(field, words), chosen), flags)
+            values = extract(words[field.is_big_endian])
+            if None in values:
+                raw = [
+                    bits if value is None else None
+                    for bits, value in zip(self._raw(field, words), values, strict=True)
+                ]
+                raw = _masked(_select(field, raw, chosen), flags)
                 _count_absent(raw, codes, times, counts)
-            columns[key] = _masked(values, flags)
+            columns[key] = _masked(_select(field, values, chosen), flags)
         return columns
 
     def _flags(
@@ -325,7 +335,7 @@ def _masked(values: Column, flags: Sequence[int | None] | None) -> Column:
 def _count_absent(
     raw: Column, codes: Reserved, times: Sequence[int] | None, counts: Counter[str]
 ) -> None:
-    """Counts the reserved codes of a column by reason."""
+    """Counts the bits that are no value by reason; None has been counted or is not selected."""
     tally: Counter[int | None] = Counter()
     if times is None:
         tally.update(raw)
@@ -333,7 +343,7 @@ def _count_absent(
         for bits, count in zip(raw, times, strict=True):
             tally[bits] += count
     for bits, count in tally.items():
-        if bits is not None and bits >= codes[0][0]:
+        if bits is not None:
             counts[reason_of(bits, codes)] += count
 
 

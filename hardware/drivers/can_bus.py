@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edge.errors import DeviceFault
+from edge.lean import without
 from edge.ports import EXTENDED_ID, FrameChunk
 from hardware.drivers.asking import Asking
 
@@ -195,7 +196,8 @@ def open_bus(settings: BusSettings) -> can.BusABC:
     Raises:
         DeviceFault: The adapter is absent, refused or needs a library that is not installed.
     """
-    import can
+    with without("asammdf"):  # it reads recordings, and is heavy
+        import can
 
     silent = {} if settings.requesters else LISTEN_ONLY.get(settings.interface, {})
     options = {**silent, **settings.options}

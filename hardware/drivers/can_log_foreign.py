@@ -13,12 +13,14 @@ Place in the flow: a recording → python-can (asammdf for MF4) → **can_log_fo
 
 from __future__ import annotations
 
+import importlib
 import struct
 import time
 import zlib
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, TextIO, cast
 
 from edge.errors import DeviceFault
+from edge.lean import without
 from edge.ports import EXTENDED_ID
 from hardware.drivers.can_log_candump import Columns
 
@@ -89,14 +91,23 @@ def _open(path: Path, kind: str) -> IO[Any]:
 
 
 def _reader(file: IO[Any], kind: str) -> MessageReader:
-    from can.io.asc import ASCReader
-    from can.io.blf import BLFReader
-    from can.io.mf4 import MF4Reader
+    with without("asammdf"):
+        from can.io.asc import ASCReader
+        from can.io.blf import BLFReader
 
     if kind == "asc":
         return ASCReader(cast("TextIO", file), relative_timestamp=False)
     binary = cast("BinaryIO", file)
-    return BLFReader(binary) if kind == "blf" else MF4Reader(binary)
+    return BLFReader(binary) if kind == "blf" else _mf4_reader(binary)
+
+
+def _mf4_reader(file: BinaryIO) -> MessageReader:
+    """Python-can was imported without asammdf, as nothing else needs that: here it is needed."""
+    from can.io import mf4
+
+    if vars(mf4)["asammdf"] is None:
+        importlib.reload(mf4)
+    return mf4.MF4Reader(file)
 
 
 # ------------------------------------------------------------------ cut files
