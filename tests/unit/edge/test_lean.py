@@ -28,7 +28,7 @@ def test_a_hidden_module_is_not_to_be_had_and_afterwards_it_is() -> None:
 def test_a_module_that_is_loaded_is_left_alone() -> None:
     colorsys = importlib.import_module("colorsys")
     with without("colorsys"):
-        assert importlib.import_module("colorsys").rgb_to_hsv is colorsys
+        assert importlib.import_module("colorsys") is colorsys
     assert sys.modules["colorsys"] is colorsys
 
 
