@@ -14,16 +14,18 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from edge.errors import LocalError
 from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from fractions import Fraction
 
     Extract = Callable[[Sequence[int]], list[int | None]]
     Reserved = Sequence[tuple[int, str]]
     """Ascending (first code, reason): each range ends where the next begins."""
 
+UNLISTED: Final = "unlisted-code"
 TABLE_BITS_MAX: Final = 12
 """Signals of up to so many bits are looked up instead of computed; a table has 4,096 entries."""
 
@@ -86,11 +88,8 @@ def compile_field(field: Field, width: int, scaling: Scaling, reserved: Reserved
     if scaling == Scaling(1, 0, 1) and not sign and not reserved:
         return lambda words: [word >> shift & mask for word in words]
     if field.length <= TABLE_BITS_MAX:
-        table = [
-            scaling.apply((bits ^ sign) - sign) if bits < limit else None
-            for bits in range(mask + 1)
-        ]
-        return lambda words: [table[word >> shift & mask] for word in words]
+        values = {bits: scaling.apply((bits ^ sign) - sign) for bits in range(limit)}
+        return compile_codes(field, width, values)
     if reserved:
         return lambda words: [
             (((bits ^ sign) - sign) * multiply + add) // divide if bits < limit else None
@@ -103,6 +102,29 @@ def compile_field(field: Field, width: int, scaling: Scaling, reserved: Reserved
     return lambda words: [((word >> shift & mask) * multiply + add) // divide for word in words]
 
 
+def compile_codes(field: Field, width: int, values: Mapping[int, int]) -> Extract:
+    """Returns a function from words to listed values; what is not listed is absence.
+
+    Args:
+        field: The signal, of `TABLE_BITS_MAX` bits at most.
+        width: Bytes of a word.
+        values: Bits → value.
+
+    Raises:
+        LocalError: The signal is longer than that.
+    """
+    if field.length > TABLE_BITS_MAX:
+        raise LocalError(
+            f"The signal {field.name} has {field.length} bits, too many to list its codes; "
+            "correct the vehicle profile.",
+            "dbc-signal",
+        )
+    shift, mask = field.shift(width), field.mask
+    table = [values.get(bits) for bits in range(mask + 1)]
+    return lambda words: [table[word >> shift & mask] for word in words]
+
+
 def reason_of(bits: int, reserved: Reserved) -> str:
-    """Says why a reserved code is no value."""
-    return reserved[bisect_right(reserved, bits, key=lambda each: each[0]) - 1][1]
+    """Says why bits are no value: a reserved code, or one that the profile does not list."""
+    found = bisect_right(reserved, bits, key=lambda each: each[0])
+    return reserved[found - 1][1] if found else UNLISTED

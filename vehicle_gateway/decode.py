@@ -26,6 +26,7 @@ from vehicle_gateway.jtt808 import JttInterpreter
 from vehicle_gateway.nmea import NmeaInterpreter
 from vehicle_gateway.obd import ObdInterpreter
 from vehicle_gateway.uds import UdsInterpreter
+from vehicle_gateway.validity import Validity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from edge.ports import FrameChunk
     from vehicle_gateway.columns import Columns, Interpreter, Snapshot
-    from vehicle_gateway.profile import Profile, Target
+    from vehicle_gateway.profile import MessageMap, Profile, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +83,17 @@ class Decoder:
         self._gate = Gate(has_fix=FIX in paths)
         self._interpreters = interpreters(profile, by_name)
         self._claims: dict[tuple[int, int], Interpreter | None] = {}
+        self._validity = Validity()
         self._handlers: dict[int, ColumnDecoder] = {}
         for name, each in profile.messages.items():
             if name in profile.long_messages:
+                _refuse_rules(name, each)
                 continue
             message = _require(by_name, name, profile)
             wanted = {name: _column(target) for name, target in each.targets.items()}
-            self._handlers[message.can_id] = ColumnDecoder(message, wanted, each.valid)
+            checks = self._validity.checks(message, each)
+            handler = ColumnDecoder(message, wanted, each.valid, checks=checks)
+            self._handlers[message.can_id] = handler
 
     def decode(self, chunk: FrameChunk) -> Decoded:
         """Decodes one chunk; chunks come in order of arrival."""
@@ -110,6 +115,8 @@ class Decoder:
                 counts["unmapped-frame"] += len(found)
             else:
                 unknown += len(found)
+        if chunk.ids:
+            self._validity.warn(counts, chunk.times_us[-1])
         snapshots = self._interpret(chunk, claimed, columns, counts)
         gated = [each for each in columns if self._gate.concerns(each.series.keys())]
         if gated:
@@ -150,7 +157,7 @@ class Decoder:
     def state(self) -> dict[str, Any]:
         """Returns what must survive a restart: texts, integers, lists and maps."""
         own = {each.name: each.state() for each in self._interpreters}
-        return {"gnss": self._gate.state(), **own}
+        return {"gnss": self._gate.state(), "validity": self._validity.state(), **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up the state of a decoder before a restart.
@@ -159,6 +166,7 @@ class Decoder:
             LocalError: It is no state of a decoder.
         """
         self._gate.restore(state.get("gnss", {}))
+        self._validity.restore(state.get("validity", {}))
         for each in self._interpreters:
             each.restore(state.get(each.name, {}))
 
@@ -176,6 +184,16 @@ def interpreters(profile: Profile, messages: Mapping[str, Message]) -> list[Inte
     if profile.fast_packets:
         first.append(FastPacketInterpreter(profile.fast_packets, messages, profile.messages))
     return [*first, ObdInterpreter(), NmeaInterpreter(), JttInterpreter()]
+
+
+def _refuse_rules(name: str, wanted: MessageMap) -> None:
+    """Refuses what would not be looked at, rather than to seem to protect."""
+    if wanted.counter or wanted.checksum:
+        raise LocalError(
+            f"{name} is put together from several frames or comes from several senders; its "
+            "counter and checksum are not checked. Leave them out of the vehicle profile.",
+            "profile-validity",
+        )
 
 
 def _require(by_name: Mapping[str, Message], name: str, profile: Profile) -> Message:

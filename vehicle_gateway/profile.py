@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = "obd_gnss_imu"
 RATE_HZ_MAX: Final = 20.0
+CHECKSUMS: Final = ("toyota", "sum", "xor", "crc8-j1850", "e2e-p1")
+RULES: Final = frozenset({"valid", "counter", "checksum"})
+"""Keys of a message that are no signals of it."""
 ADDRESS_MAX: Final = 0xFD
 LOAD_PERCENT_MAX: Final = 20.0
 MINUTE_US: Final = 60_000_000
@@ -34,10 +38,32 @@ MINUTE_US: Final = 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a signal goes: a VSS path, and -1 where the sensor counts the other way."""
+    """Where a signal goes.
+
+    Attributes:
+        path: VSS path.
+        sign: -1 where the sensor counts the other way.
+        codes: Bits → value, where the signal is an enumeration; what is not listed is absence.
+    """
 
     path: str
     sign: int = 1
+    codes: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksumRule:
+    """How a message proves that it is whole.
+
+    Attributes:
+        kind: One of `CHECKSUMS`.
+        signal: The byte that holds it; None for where its kind has it.
+        data_id: What AUTOSAR E2E takes in before the data.
+    """
+
+    kind: str
+    signal: str | None = None
+    data_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +73,14 @@ class MessageMap:
     Attributes:
         valid: The one-bit signal that says whether the others hold, if the message has one.
         targets: Signal name of the DBC → VSS path and sign.
+        counter: The signal that goes on with each frame, if frames of one that stands are refused.
+        checksum: What each frame must fulfil, if the message has one.
     """
 
     valid: str | None
     targets: Mapping[str, Target]
+    counter: str | None = None
+    checksum: ChecksumRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +151,14 @@ class Profile:
         return frozenset(self.fast_packets) | (self.uds.messages if self.uds else frozenset())
 
 
+def column_of(target: Target) -> tuple[int, Fraction | Mapping[int, int]]:
+    """Returns the id of a target's signal, and what turns bits into its values: see `dbc`."""
+    spec = signal(target.path)
+    if target.codes is not None:
+        return spec.id, target.codes
+    return spec.id, target.sign * Fraction(spec.numerator, spec.denominator)
+
+
 def profile_names() -> list[str]:
     """Returns the names of our own profiles."""
     return sorted(path.stem for path in _folder().glob("*.toml"))
@@ -175,12 +213,25 @@ def _read(path: Path, tables: Mapping[str, Any]) -> Profile:
 
 
 def _message(table: Mapping[str, Any]) -> MessageMap:
-    targets = {name: _target(text) for name, text in table.items() if name != "valid"}
-    return MessageMap(table.get("valid"), targets)
+    targets = {name: _target(text) for name, text in table.items() if name not in RULES}
+    checksum = _checksum(table["checksum"]) if "checksum" in table else None
+    return MessageMap(table.get("valid"), targets, table.get("counter"), checksum)
 
 
-def _target(text: str) -> Target:
-    target = Target(text.removeprefix("-"), -1 if text.startswith("-") else 1)
+def _checksum(table: Mapping[str, Any]) -> ChecksumRule:
+    unknown = sorted(set(table) - {"kind", "signal", "data_id"})
+    rule = ChecksumRule(table["kind"], table.get("signal"), int(table.get("data_id", 0)))
+    if unknown or rule.kind not in CHECKSUMS or not 0 <= rule.data_id <= 0xFFFF:
+        raise ValueError(f"unknown {', '.join(unknown)} in {rule}")
+    return rule
+
+
+def _target(text: str | Mapping[str, Any]) -> Target:
+    if isinstance(text, str):
+        target = Target(text.removeprefix("-"), -1 if text.startswith("-") else 1)
+    else:
+        codes = {int(bits): int(value) for bits, value in text["codes"].items()}
+        target = Target(text["path"], codes=codes)
     signal(target.path)  # refuses what the data catalogue does not list
     return target
 

@@ -42,7 +42,8 @@ NEGATIVE: Final = 0x7F
 READ_CODES: Final = 0x59
 READ_DID: Final = 0x62
 READ_LOCAL: Final = 0x61  # KWP2000 (ISO 14230-3), which some makers speak over ISO-TP
-RESPONSE_PENDING: Final = 0x78
+PENDING_ANSWER: Final = bytes([NEGATIVE, 0x78])
+"""First and third byte of an answer that says: later."""
 REPORTS: Final = (0x02, 0x0A)
 CODES_MAX: Final = 256
 # ISO 14229-1 annex D: bits of a fault code's status.
@@ -142,10 +143,8 @@ class UdsInterpreter:
                 data.append(each)
             elif service == READ_CODES:
                 found.snapshots += filter(self._told.is_news, _codes(ecu, each, counts))
-            elif service == NEGATIVE:
-                counts["uds-refused"] += each.data[2:3] != bytes([RESPONSE_PENDING])
-            else:
-                counts["uds-other-service"] += 1
+            elif each.data[:1] + each.data[2:3] != PENDING_ANSWER:
+                counts["uds-refused" if service == NEGATIVE else "uds-other-service"] += 1
         for each in self._read_signals(can_id, data, found, counts):
             told = _identity(ecu, each)
             if told is None:
