@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from edge.catalogue import signal
 from edge.columns import Group
 from edge.errors import LocalError
 from vehicle_gateway.dbc import ColumnDecoder, Message, decode_message, load_dbc, pick
 from vehicle_gateway.fastpacket import FastPacketInterpreter
 from vehicle_gateway.gnss import FIX, Gate
+from vehicle_gateway.j1939 import j1939_interpreter, j1939_names
 from vehicle_gateway.jtt808 import JttInterpreter
 from vehicle_gateway.nmea import NmeaInterpreter
 from vehicle_gateway.obd import ObdInterpreter
+from vehicle_gateway.profile import column_of
 from vehicle_gateway.uds import UdsInterpreter
 from vehicle_gateway.validity import Validity
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from edge.ports import FrameChunk
     from vehicle_gateway.columns import Columns, Interpreter, Snapshot
-    from vehicle_gateway.profile import MessageMap, Profile, Target
+    from vehicle_gateway.profile import MessageMap, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,13 @@ class Decoder:
         self._claims: dict[tuple[int, int], Interpreter | None] = {}
         self._validity = Validity()
         self._handlers: dict[int, ColumnDecoder] = {}
+        elsewhere = profile.long_messages | j1939_names(profile, by_name)
         for name, each in profile.messages.items():
-            if name in profile.long_messages:
+            if name in elsewhere:
                 _refuse_rules(name, each)
                 continue
             message = _require(by_name, name, profile)
-            wanted = {name: _column(target) for name, target in each.targets.items()}
+            wanted = {name: column_of(target) for name, target in each.targets.items()}
             checks = self._validity.checks(message, each)
             handler = ColumnDecoder(message, wanted, each.valid, checks=checks)
             self._handlers[message.can_id] = handler
@@ -183,7 +184,9 @@ def interpreters(profile: Profile, messages: Mapping[str, Message]) -> list[Inte
         first.append(UdsInterpreter(profile.uds, messages, profile.messages))
     if profile.fast_packets:
         first.append(FastPacketInterpreter(profile.fast_packets, messages, profile.messages))
-    return [*first, ObdInterpreter(), NmeaInterpreter(), JttInterpreter()]
+    j1939 = j1939_interpreter(profile, messages)
+    last = [] if j1939 is None else [j1939]
+    return [*first, ObdInterpreter(), NmeaInterpreter(), JttInterpreter(), *last]
 
 
 def _refuse_rules(name: str, wanted: MessageMap) -> None:
@@ -204,8 +207,3 @@ def _require(by_name: Mapping[str, Message], name: str, profile: Profile) -> Mes
             "profile-message",
         )
     return by_name[name]
-
-
-def _column(target: Target) -> tuple[int, Fraction]:
-    spec = signal(target.path)
-    return spec.id, target.sign * Fraction(spec.numerator, spec.denominator)

@@ -1,0 +1,109 @@
+"""Signals of J1939: which codes are no value, and whose word counts where two say the same.
+
+Place in the flow: frames by PGN and source → **j1939_messages** (dbc) → j1939 → columns.
+
+    bits of a signal    reserved      error         not available      SAE J1939-71 clause 5.1.4
+    1                   -             -             -
+    2 to 7, 9 to 15     -             1...10        1...11
+    8                   FB to FD      FE            FF
+    16 and more         by the uppermost byte, as for 8
+
+* A source that a profile names first is believed, then the next; any other only if none of them is
+  heard, and of those the first. It stays believed, also after a restart.
+* What another source says is counted, never mixed in; where it contradicts, that is counted too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from vehicle_gateway.dbc import decode_message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vehicle_gateway.bits import Field, Reserved
+    from vehicle_gateway.columns import Columns
+    from vehicle_gateway.dbc import ColumnDecoder
+
+ERROR: Final = "j1939-error"
+NOT_AVAILABLE: Final = "j1939-not-available"
+RESERVED: Final = "j1939-reserved"
+
+
+def reserved(field: Field) -> Reserved:
+    """Returns the codes of a signal that stand for no value (SAE J1939-71 clause 5.1.4)."""
+    top = field.length - 8
+    if field.length == 1:
+        return ()
+    if top and top < 8:
+        return ((field.mask - 1, ERROR), (field.mask, NOT_AVAILABLE))
+    return ((0xFB << top, RESERVED), (0xFE << top, ERROR), (0xFF << top, NOT_AVAILABLE))
+
+
+def reserved_above(field: Field) -> Reserved:
+    """The same for a signal that has values of its own in FB to FD, such as a gear that is park."""
+    return [each for each in reserved(field) if each[1] != RESERVED]
+
+
+@dataclass(slots=True)
+class Heard:
+    """The messages of one PGN from one source within a chunk, in order."""
+
+    places: Sequence[int]
+    times_us: Sequence[int]
+    payloads: Sequence[bytes]
+
+
+class Group:
+    """One parameter group that the profile wants.
+
+    Attributes:
+        believed: Address whose word counts, None before the first was heard.
+
+    Args:
+        decoder: Decodes its messages.
+        preferred: Addresses that are believed before others, the best first.
+    """
+
+    def __init__(self, decoder: ColumnDecoder, preferred: Sequence[int] = ()) -> None:
+        self._decoder = decoder
+        self._rank = {source: rank for rank, source in enumerate(preferred)}
+        self.believed: int | None = None
+
+    def decode(self, heard: Mapping[int, Heard], counts: Counter[str]) -> Columns | None:
+        """Decodes what the believed source says.
+
+        Args:
+            heard: By source, in the order in which they were first heard.
+            counts: What was passed over, by reason.
+        """
+        known = [] if self.believed is None else [self.believed]
+        best = min([*known, *heard], key=self._rank_of)
+        if best != self.believed and known:
+            counts["j1939-source-changed"] += 1
+        self.believed = best
+        own = heard.get(best)
+        for source, other in heard.items():
+            if source != best:
+                counts["j1939-second-source"] += len(other.places)
+                if own is not None and self._contradict(own, other):
+                    counts["j1939-sources-disagree"] += 1
+        if own is None:
+            return None
+        return decode_message(self._decoder, own.places, own.times_us, own.payloads, counts)
+
+    def _rank_of(self, source: int) -> int:
+        return self._rank.get(source, len(self._rank))
+
+    def _contradict(self, own: Heard, other: Heard) -> bool:
+        """Tells whether the last words of two sources differ in a signal that both have."""
+        last = own.payloads[-1], other.payloads[-1]
+        if last[0] == last[1] or min(map(len, last)) < self._decoder.bytes_needed:
+            return False
+        columns = self._decoder.decode(last, Counter())
+        return any(
+            one is not None and two is not None and one != two for one, two in columns.values()
+        )
