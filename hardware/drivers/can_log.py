@@ -1,4 +1,4 @@
-"""Replays a recorded bus log as if it were a bus: candump, ASC, BLF and MF4.
+"""Replays a recorded log as if it were a bus or a line: candump, ASC, BLF, MF4 and NMEA 0183.
 
 Place in the flow: log file → **can_log** → `FrameChunk`s → vehicle_gateway.decode.
 
@@ -23,6 +23,7 @@ from edge.errors import DeviceFault
 from edge.ports import FrameChunk
 from hardware.drivers.can_log_candump import FIRST_LINE, CandumpParser, Columns
 from hardware.drivers.can_log_foreign import read_foreign
+from hardware.drivers.can_log_nmea import is_sentence, read_nmea
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ HEAD_BYTES: Final = 4_096
 LIVE_CHUNK_US: Final = 100_000
 GAP_US_MAX: Final = 10_000_000
 
-FORMATS: Final = "candump (.log), ASC, BLF and MF4"
+FORMATS: Final = "candump (.log), ASC, BLF, MF4 and NMEA 0183 sentences"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ class LogSource:
         self._pace = pace
         self._skipped: Counter[str] = Counter()
         self._open: Iterator[Columns] | None = None
+        self._read_bytes = 0
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of the file has been read, 0 to 1; None where its reader does not tell."""
+        if not self._read_bytes:
+            return None
+        return min(1.0, self._read_bytes / max(1, self._path.stat().st_size))
 
     @property
     def name(self) -> str:
@@ -81,7 +90,7 @@ class LogSource:
             DeviceFault: The file cannot be read or holds no known format.
         """
         self._skipped.clear()
-        self._open = read_log(self._path, self._skipped)
+        self._open = read_log(self._path, self._skipped, self._note)
         chunks = number_chunks(self._open, skip_frames)
         return paced(chunks, self._pace) if self._pace else chunks
 
@@ -89,19 +98,29 @@ class LogSource:
         """Ends reading; the file is released with the generator that holds it."""
         self._open = None
 
+    def _note(self, read_bytes: int) -> None:
+        self._read_bytes = read_bytes
 
-def read_log(path: Path, skipped: Counter[str]) -> Iterator[Columns]:
+
+def read_log(path: Path, skipped: Counter[str], note: Callable[[int], None]) -> Iterator[Columns]:
     """Yields the frames of a recording of any known format.
+
+    Args:
+        path: The recording.
+        skipped: Counts what is passed over, by reason.
+        note: Is told how many bytes have been read, where the reader knows.
 
     Raises:
         DeviceFault: The file cannot be read or holds no known format.
     """
     kind = recognise(path)
-    return read_candump(path, skipped) if kind == "candump" else read_foreign(path, kind, skipped)
+    if kind == "candump":
+        return read_candump(path, skipped, note)
+    return read_nmea(path, skipped, note) if kind == "nmea" else read_foreign(path, kind, skipped)
 
 
 def recognise(path: Path) -> str:
-    """Returns `candump`, `asc`, `blf` or `mf4`.
+    """Returns `candump`, `nmea`, `asc`, `blf` or `mf4`.
 
     Raises:
         DeviceFault: The file cannot be read or holds no known format.
@@ -127,21 +146,27 @@ def _kind(head: bytes, suffix: str) -> str | None:
         return "mf4"
     if any(FIRST_LINE.match(line) for line in head.splitlines()):
         return "candump"
+    if any(map(is_sentence, head.splitlines())):
+        return "nmea"
     is_asc = head.startswith(b"date ") or (suffix == ".asc" and b"\nbase " in b"\n" + head)
     return "asc" if is_asc else None
 
 
-def read_candump(path: Path, skipped: Counter[str]) -> Iterator[Columns]:
+def read_candump(
+    path: Path, skipped: Counter[str], note: Callable[[int], None]
+) -> Iterator[Columns]:
     """Yields the frames of a candump log, a block of `BLOCK_BYTES` at a time.
 
     Raises:
         DeviceFault: The medium fails while the file is read.
     """
-    parser = CandumpParser()
+    parser, read = CandumpParser(), 0
     try:
         with path.open("rb", buffering=0) as file:
             while block := file.read(BLOCK_BYTES):
                 columns = parser.feed(block)
+                read += len(block)
+                note(read)
                 skipped.update(parser.skipped)
                 parser.skipped.clear()
                 if columns.ids:
