@@ -6,8 +6,8 @@ Place in the flow: `obd_schedule` keeps one a computer; it decides nothing about
                                                     ↘ questions on demand, before them
 
 * At most one request is under way.
-* Whether it answers several parameters at once is tried out: the first group that is not answered
-  whole makes it one that is asked singly.
+* Whether it answers several parameters at once is tried out: if it answers none or one of the
+  first group, it is asked singly. Those of a later group that was silent are asked alone next.
 * A parameter that is not answered is asked ever more rarely, `BACK_OFF_US_MAX` at the rarest.
 """
 
@@ -36,6 +36,7 @@ PAGE: Final = 0x20
 PAGE_LAST: Final = 0xC0
 BACK_OFF_US_MAX: Final = 60_000_000
 STRIKES_MAX: Final = 12
+EARLY: Final = 4  # a parameter comes along with others by a quarter of its period too early
 LOST_MISSES: Final = 5
 ADDRESS_MISSES: Final = 2
 
@@ -91,6 +92,7 @@ class Computer:
     cleared: bool = False
     _due_us: dict[int, int] = field(default_factory=dict)
     _strikes: dict[int, int] = field(default_factory=dict)
+    _alone: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Addresses it alone, as ISO 15765-4 lays it out."""
@@ -114,13 +116,17 @@ class Computer:
             return None
         if self.queue:
             return self.queue.popleft()
-        due = [pid for pid in periods_us if self._due_us.get(pid, 0) <= now_us]
-        if not due:
+        soon = sorted(periods_us, key=lambda pid: self._due_us.get(pid, 0))
+        if not soon or self._due_us.get(soon[0], 0) > now_us:
             return None
-        due.sort(key=lambda pid: self._due_us.get(pid, 0))
+        late_us = {pid: now_us - self._due_us.get(pid, 0) for pid in soon}
+        due = [pid for pid in soon if late_us[pid] >= -(periods_us[pid] // EARLY)]
         pids = self._group(due, group_max)
         for pid in pids:
-            self._due_us[pid] = now_us + self._pause_us(pid, periods_us[pid])
+            pause_us = self._pause_us(pid, periods_us[pid])
+            # A steady pace, except after a gap: what was missed is not made up for.
+            kept_us = self._due_us.get(pid, now_us)
+            self._due_us[pid] = (kept_us if now_us - kept_us < pause_us else now_us) + pause_us
         return Job(bytes([DATA, *pids]), pids)
 
     def take_page(self, page: int, bits: bytes) -> None:
@@ -133,39 +139,45 @@ class Computer:
 
     def answered(self, job: Job, pids: Iterable[int]) -> None:
         """Takes in which parameters of a request were answered."""
-        found = set(pids)
+        found = set(pids) & set(job.pids)
+        if len(job.pids) > 1 and self.groups is None:
+            self.groups = len(found) > 1
         for pid in job.pids:
             if pid in found:
-                self._strikes.pop(pid, None)
+                self._heard(pid)
             else:
-                self._missed(job, pid)
-        if len(job.pids) > 1 and self.groups is None:
-            self.groups = found >= set(job.pids)
+                self._missed(job, pid, alone=not found)
 
     def answered_late(self, message: bytes) -> None:
         """Takes in parameters that it was given up on."""
         if len(message) > 2 and message[1] % PAGE == 0:
             self.take_page(message[1], message[2:6])
         for pid in answered_pids(message):
-            self._strikes.pop(pid, None)
+            self._heard(pid)
 
     def silent(self, job: Job) -> None:
         """Takes in that a request was not answered in time."""
         self.misses += 1
         self.answered(job, ())
 
-    def _missed(self, job: Job, pid: int) -> None:
-        if len(job.pids) > 1 and not self.groups:
-            self._due_us[pid] = 0  # it is not the parameter's fault
+    def _heard(self, pid: int) -> None:
+        self._alone.discard(pid)
+        if self._strikes.pop(pid, 0):
+            self._due_us[pid] = 0  # it answers again
+
+    def _missed(self, job: Job, pid: int, *, alone: bool) -> None:
+        if len(job.pids) > 1 and alone:
+            self._due_us[pid] = 0  # which one of them silenced the others?
+            self._alone.add(pid)
         else:
             self._strikes[pid] = min(self._strikes.get(pid, 0) + 1, STRIKES_MAX)
 
     def _group(self, due: list[int], group_max: int) -> tuple[int, ...]:
         """Takes the parameters that go into one request: those whose length is known."""
-        together = [pid for pid in due if pid in PIDS][:group_max]
-        if self.groups is False or due[0] not in PIDS:
+        together = [pid for pid in due if pid in PIDS and pid not in self._alone]
+        if self.groups is False or due[0] not in together:
             return (due[0],)
-        return tuple(together)
+        return tuple(together[:group_max])
 
     def _pause_us(self, pid: int, period_us: int) -> int:
         backed_off = period_us << self._strikes.get(pid, 0)

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from edge.catalogue import signal
 from edge.ports import EXTENDED_ID
+from vehicle_gateway.scaling import Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +77,15 @@ PIDS: Final[Mapping[int, Pid]] = {
         _pid(0xA6, 4, "1/10", 0, "TraveledDistance"),  # odometer, km
     )
 }
+
+
+@cache
+def scaling_of(pid: int) -> tuple[int, Scaling]:
+    """Returns the signal's id of a parameter of the table, and how its bits are scaled."""
+    row = PIDS[pid]
+    spec = signal(row.path)
+    unit = Fraction(spec.numerator, spec.denominator)
+    return spec.id, Scaling.between(row.factor, Fraction(row.offset), unit)
 
 
 def is_response(can_id: int) -> bool:

@@ -65,6 +65,8 @@ FREEZE_PIDS: Final = (0x02, 0x04, 0x05, 0x0B, 0x0C, 0x0D, 0x11)
 ON_DEMAND: Final = frozenset({DATA, FREEZE_FRAME, STORED, PENDING, IDENTITY, PERMANENT})
 CODE_SERVICES: Final = (STORED, PENDING, PERMANENT)
 VIN, CALIBRATIONS = 0x02, 0x04
+LAMP_PIDS: Final = (0x01,)
+LAMP: Final = bytes([DATA, *LAMP_PIDS])
 
 
 class ObdSchedule:
@@ -162,6 +164,8 @@ class ObdSchedule:
             self._settle(now_us)
         elif self._plan.codes_us and now_us >= self._codes_due_us:
             self._codes_due_us = now_us + self._plan.codes_us
+            for computer in self.computers.values():
+                computer.queue.append(Job(LAMP, LAMP_PIDS))
             for service in CODE_SERVICES:
                 self.ask(bytes([service]))
         frames = []
