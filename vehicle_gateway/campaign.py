@@ -1,7 +1,7 @@
 """What counts as a driving event, and what is collected: data with its source, none of it code.
 
 Place in the flow: **campaign** → events, trips, collect. The default is `campaigns/default.json`;
-another file is named in gateway.toml, or comes signed from the core (`campaign_book`).
+another one, of ours or of a file, is named in gateway.toml or comes signed (`campaign_book`).
 
 * A figure without a source, of another unit or out of its range is refused, and so is one too many
   or too few: a campaign is taken whole or not at all.
@@ -10,6 +10,7 @@ another file is named in gateway.toml, or comes signed from the core (`campaign_
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CAMPAIGN_BYTES_MAX: Final = 1 << 18
 VERSION: Final = 1
+DEFAULT: Final = "default"
 SOURCE_CHARACTERS_MIN: Final = 10
 
 
@@ -42,7 +44,8 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         id: Name of the campaign, such as `default`.
         version: Counts up with every change of it.
-        rules: Rule → figure → number with source, exactly as `SHAPE` lists them.
+        rules: Rule → figure → number with source, exactly as `SHAPE` lists them; left out, those
+            of `default`.
         places: Where limits, bans, corridors and fences are.
         collect: What is sealed of what is decoded; None seals all of it.
     """
@@ -50,7 +53,7 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: int
     id: str
     version: int
-    rules: dict[str, dict[str, Figure]]
+    rules: dict[str, dict[str, Figure]] = {}
     places: Places | None = None
     collect: Collect | None = None
 
@@ -60,8 +63,20 @@ class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def default_campaign() -> Campaign:
-    """Returns the campaign that is built in."""
-    file = resources.files("vehicle_gateway").joinpath("campaigns", "default.json")
+    """Returns the campaign that acts where none is named."""
+    return built_in(DEFAULT)
+
+
+@cache
+def built_in(name: str) -> Campaign:
+    """Returns a campaign of `campaigns/` by its name.
+
+    Raises:
+        LocalError: There is none of that name.
+    """
+    file = resources.files("vehicle_gateway").joinpath("campaigns", f"{name}.json")
+    if not name.isidentifier() or not file.is_file():
+        raise _refuse(f"there is none called {name!r} here; name a file that ends in .json")
     return load_campaign(file.read_bytes())
 
 
@@ -98,6 +113,8 @@ def load_campaign(data: bytes) -> Campaign:
         raise _refuse(str(error)) from error
     if campaign.v != VERSION:
         raise _refuse(f"its format is {campaign.v}, this gateway reads {VERSION}")
+    if not campaign.rules and campaign.id != DEFAULT:
+        campaign = msgspec.structs.replace(campaign, rules=default_campaign().rules)
     _check_names(set(campaign.rules), set(SHAPE), "rules")
     for rule, shape in SHAPE.items():
         _check_names(set(campaign.rules[rule]), set(shape), rule)

@@ -325,12 +325,12 @@ def _share(priority: int) -> int:
 
 
 def _assign(rows: Sequence[Row]) -> dict[int, int]:
-    """Signal → place of the first row that names it."""
+    """Signal → place of the first row that names it, unless that row skips it."""
     found: dict[int, int] = {}
     for place, row in enumerate(rows):
         for signal in ids_of(row.paths):
             found.setdefault(signal, place)
-    return found
+    return {signal: place for signal, place in found.items() if not rows[place].skip}
 
 
 def _one_an_interval(

@@ -65,6 +65,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         heartbeat_s: Where it is not 0, what has not changed is kept again only after so long.
         when: Condition under which they are kept; empty for always.
         priority: 1 is the last to be thinned when the budget runs out, 9 the first.
+        skip: Keeps none of them, whatever a later row says.
     """
 
     paths: list[str]
@@ -72,6 +73,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_s: int = 0
     when: str = ""
     priority: int = 5
+    skip: bool = False
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,7 +34,7 @@ from edge.seal import open_encrypt0, read_encrypt0, read_sign1
 from edge.store import open_store
 from edge.suites import AEADS
 from hardware.sim.vehicle import SimSettings, SimulatedSource
-from vehicle_gateway import batch, campaign_book, driver, orders, roster, signin
+from vehicle_gateway import batch, campaign_book, commands, driver, orders, roster, signin
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import Campaign, default_campaign
 from vehicle_gateway.campaign_book import CampaignBook
@@ -155,7 +155,7 @@ class Box:
         self.cut_power()
         migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
         migrations += [roster.MIGRATIONS, signin.MIGRATIONS]
-        migrations += [orders.MIGRATIONS, campaign_book.MIGRATIONS]
+        migrations += [orders.MIGRATIONS, campaign_book.MIGRATIONS, commands.MIGRATIONS]
         self.store = open_store(self.path, migrations)
         waiting = outbox.Outbox(self.store, DEVICE, self.limits)
         ports = epochs.StreamPorts(
