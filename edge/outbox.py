@@ -298,6 +298,15 @@ class Outbox:
         )
         return not (row and row["some"])
 
+    def holds(self, priority: int) -> bool:
+        """Says whether a message of this priority waits."""
+        row = self._store.row(
+            "SELECT EXISTS (SELECT 1 FROM outbox_messages WHERE message IS NOT NULL "
+            "AND priority = ?) AS some",
+            (priority,),
+        )
+        return bool(row and row["some"])
+
     def counts(self) -> dict[str, int]:
         """Counts messages.
 

@@ -59,6 +59,18 @@ class SourceSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 Sources = Annotated[list[SourceSection], msgspec.Meta(min_length=1, max_length=8)]
 
 
+class FallbackBroker(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Another broker of the same deployment, with certificates of the same issuer.
+
+    Attributes:
+        host: As its certificate spells it.
+        port: TCP port.
+    """
+
+    host: str
+    port: int
+
+
 class BrokerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[broker]`: where sealed messages go.
 
@@ -67,12 +79,14 @@ class BrokerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         port: TCP port.
         ca: PEM roots that the broker's certificate must chain to.
         certificate: PEM certificate of this device.
+        fallback: Brokers to go to while this one is away, in their order.
     """
 
     host: str
     port: int
     ca: Path
     certificate: Path
+    fallback: Annotated[list[FallbackBroker], msgspec.Meta(max_length=8)] = []
 
 
 class CoreSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -109,6 +123,33 @@ class OutboxSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     age_days_max: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
 
 
+class DataPlanSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[data_plan]`: what the SIM card may carry; without the section there is no limit.
+
+    Attributes:
+        bytes_per_month: All that was bought.
+        reset_day: Day of the month on which it begins anew.
+    """
+
+    bytes_per_month: Annotated[int, msgspec.Meta(ge=1_000_000)]
+    reset_day: Annotated[int, msgspec.Meta(ge=1, le=28)] = 1
+
+
+class HealthSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[health]`: what the box tells of itself.
+
+    Attributes:
+        period_s: How often a sealed health message goes to the core.
+        textfile: File for Prometheus's node exporter, such as
+            `/var/lib/prometheus/node-exporter/lastmile.prom`; none without it.
+        signal: File with the modem's signal strength in dBm, as its daemon writes it.
+    """
+
+    period_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 900
+    textfile: Path | None = None
+    signal: Path | None = None
+
+
 class PowerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[power]`: when the box sleeps, and when it lets the battery be.
 
@@ -135,6 +176,48 @@ class PowerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     on_cut: list[str] = []
 
 
+class DriverSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[driver]`: how drivers sign in.
+
+    Attributes:
+        reader: Serial line of a card reader, such as `/dev/ttyUSB1`; empty for none.
+        baud: Of that line.
+        sign_out_after_min: Minutes after the last trip until nobody is signed in; 0 for never.
+        consent_days: How long a consent that is given at the panel lives.
+    """
+
+    reader: str = ""
+    baud: int = 9_600
+    sign_out_after_min: Annotated[int, msgspec.Meta(ge=0, le=1_440)] = 30
+    consent_days: Annotated[int, msgspec.Meta(ge=1, le=730)] = 365
+
+
+class PanelSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[panel]`: what the driver sees and hears.
+
+    Attributes:
+        screen: Whether a screen is served (`lastmile-gateway panel`).
+        language: What the screen begins with; a touch changes it.
+        theme: `day` or `night`, or `auto`: by the light sensor, else by the hour.
+        ambient: File of a light sensor, such as `/sys/bus/iio/.../in_illuminance_raw`.
+        ambient_dark: Night below this reading.
+        green: Folder of an LED, such as `/sys/class/leds/driver:green`: signed in.
+        amber: The same: a warning.
+        red: The same: an alarm.
+        buzzer: File that takes 1 and 0.
+    """
+
+    screen: bool = True
+    language: Literal["zh", "en"] = "zh"
+    theme: Literal["auto", "day", "night"] = "auto"
+    ambient: Path | None = None
+    ambient_dark: Annotated[int, msgspec.Meta(ge=0)] = 40
+    green: Path | None = None
+    amber: Path | None = None
+    red: Path | None = None
+    buzzer: Path | None = None
+
+
 class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file."""
 
@@ -147,6 +230,10 @@ class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     campaign: CampaignSection = CampaignSection()
     outbox: OutboxSection = OutboxSection()
     power: PowerSection = PowerSection()
+    data_plan: DataPlanSection | None = None
+    health: HealthSection = HealthSection()
+    driver: DriverSection | None = None
+    panel: PanelSection | None = None
 
     @property
     def sources(self) -> list[SourceSection]:

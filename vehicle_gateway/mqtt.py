@@ -7,6 +7,10 @@ Place in the flow: outbox, publish → **mqtt** → broker; what the core says �
 * TLS 1.3 with the device's certificate both ways; QoS 1; the connection is made again for ever,
   after pauses that `edge.retry` draws: paho would double them without jitter, and a county of boxes
   would come back at once.
+* The session is persistent: what the core says while the box is in a tunnel waits at the broker.
+* Where there are several brokers, `handover` says which; the old one is left in good order by a
+  thread of its own, for it may be hanging in a connection that never comes.
+* The data plan is asked before anything is sent, and told of all that was.
 * What arrives is hostile until the listener of its type has checked it (`answers`).
 """
 
@@ -16,6 +20,7 @@ import contextlib
 import logging
 import queue
 import ssl
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,14 +28,18 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.errors import LocalError
+from edge.outbox import PRIORITY_EVENT
 from edge.retry import Backoff, Pauses
+from vehicle_gateway.handover import HandOver
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.ports import Randomness
     from vehicle_gateway.answers import Answers
     from vehicle_gateway.batch import Sink
+    from vehicle_gateway.data_plan import DataPlan
     from vehicle_gateway.publish import Key, SendPlan
 
 QOS: Final = 1
@@ -84,7 +93,7 @@ class Publisher:
     """Sends what waits, and lets what the core says be heard.
 
     Args:
-        place: The broker.
+        places: The broker, and those to go to while it is away.
         address: The topics of this device.
         sink: Its outbox holds what waits.
         answers: Hears what arrives.
@@ -92,16 +101,22 @@ class Publisher:
         randomness: Spreads the reconnects of many boxes.
     """
 
+    data_plan: DataPlan | None = None
+    """What the SIM card may carry; None is no limit."""
+    hand_over: HandOver
+    """Says which broker is the present one."""
+
     def __init__(
         self,
-        place: BrokerPlace,
+        places: Sequence[BrokerPlace],
         address: Address,
         sink: Sink,
         answers: Answers,
         plan: SendPlan,
         randomness: Randomness,
     ) -> None:
-        self._place = place
+        self._places = list(places)
+        self.hand_over = HandOver(len(self._places), sink.clock.now().monotonic_us)
         self._address = address
         self._sink = sink
         self._answers = answers
@@ -112,17 +127,29 @@ class Publisher:
         self._is_connected = False
         self._connections = self._known_connections = 0
         self._pumped_us = 0
-        self._client = self._make_client()
+        self._client = self._make_client(self._places[0])
+
+    @property
+    def place(self) -> BrokerPlace:
+        """The broker of now."""
+        return self._places[self.hand_over.current]
 
     def open(self) -> None:
         """Begins to connect; from here on paho connects again by itself whenever it must."""
-        self._client.connect_async(self._place.host, self._place.port, KEEPALIVE_S)
+        self._client.connect_async(self.place.host, self.place.port, KEEPALIVE_S)
         self._client.loop_start()
 
     def close(self) -> None:
         """Leaves the broker in good order; what waits stays in the outbox."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        _leave(self._client)
+        self._is_connected = False
+        if self.data_plan:
+            self.data_plan.save()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is there now."""
+        return self._is_connected
 
     def pump(self, *, wait_s: float = 0.0) -> None:
         """Acts on what has arrived and sends what is due.
@@ -136,6 +163,9 @@ class Publisher:
             self._plan.reconnect()
             news = True
         now_us = self._sink.clock.now().monotonic_us
+        move = self.hand_over.due(is_connected=self._is_connected, now_us=now_us)
+        if move is not None:
+            self._move(self._places[move])
         if self._is_connected and (news or now_us - self._pumped_us >= PUMP_US):
             self._pumped_us = now_us
             self._send(now_us)
@@ -161,30 +191,58 @@ class Publisher:
         return kind == "message" and self._answers.hear(value)
 
     def _send(self, now_us: int) -> None:
-        for message in self._plan.next(self._sink.outbox.due(self._plan.window), now_us):
+        room = self._room()
+        waiting = self._sink.outbox.due(self._plan.window) if room != 0 else []
+        for message in self._plan.next(waiting, now_us, room) if waiting else ():
             key = (message.epoch, message.seq)
             sent = self._client.publish(self._address.up, message.payload, QOS)
             if sent.rc == mqtt.MQTT_ERR_QUEUE_SIZE:
                 self._plan.forget(key)
-            else:
-                self._mids[sent.mid] = key
+                continue
+            self._mids[sent.mid] = key
+            if self.data_plan:
+                self.data_plan.spend(len(message.payload))
 
-    def _make_client(self) -> mqtt.Client:
+    def _room(self) -> int | None:
+        """Bytes that the data plan has for us now; None without a plan."""
+        if self.data_plan is None:
+            return None
+        is_urgent = self._sink.outbox.holds(PRIORITY_EVENT)
+        return self.data_plan.room(self._sink.clock.now().wall_us, is_urgent=is_urgent)
+
+    def _move(self, place: BrokerPlace) -> None:
+        """Goes to a broker, or to the same one with the certificate that is on the disk now."""
+        try:
+            client = self._make_client(place)
+        except LocalError as error:
+            log.warning("%s Staying with the old one.", error)
+            return
+        log.info("going to the broker %s:%d", place.host, place.port)
+        old, self._client = self._client, client
+        self._is_connected = False
+        threading.Thread(target=_leave, args=(old,), daemon=True).start()
+        self._mids.clear()
+        self._plan.move()
+        self.open()
+
+    def _make_client(self, place: BrokerPlace) -> mqtt.Client:
         client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=self._address.device, clean_session=True
+            CallbackAPIVersion.VERSION2, client_id=self._address.device, clean_session=False
         )
-        client.tls_set_context(tls_context(self._place))
+        client.tls_set_context(tls_context(place))
         client.max_inflight_messages_set(self._plan.window)
         client.max_queued_messages_set(4 * self._plan.window)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
-        client.on_publish = lambda *event: self._note("puback", event[2])
+        client.on_publish = self._on_publish
         client.on_message = self._on_message
         return client
 
     def _on_connect(self, client: mqtt.Client, *event: Any) -> None:  # noqa: ANN401 - paho's shape
         reason = event[2]
+        if client is not self._client:
+            return  # it was left meanwhile
         if reason.is_failure:
             log.error("the broker refuses this device: %s", reason)
             return
@@ -193,18 +251,25 @@ class Publisher:
         self._connections += 1
         self._is_connected = True
         self._note("wake", None)
-        log.info("connected to %s:%d", self._place.host, self._place.port)
+        log.info("connected to %s:%d", self.place.host, self.place.port)
+
+    def _on_publish(self, client: mqtt.Client, *event: Any) -> None:  # noqa: ANN401
+        if client is self._client:
+            self._note("puback", event[1])
 
     def _on_disconnect(self, client: mqtt.Client, *_: object) -> None:
-        self._is_connected = False
-        self._pause(client)
+        if client is self._client:
+            self._is_connected = False
+            self._pause(client)
 
     def _on_connect_fail(self, client: mqtt.Client, *_: object) -> None:
+        if client is not self._client:
+            return
         self._pause(client)
         log.warning(
             "broker %s:%d cannot be reached or refuses our certificate, trying again",
-            self._place.host,
-            self._place.port,
+            self.place.host,
+            self.place.port,
         )
 
     def _pause(self, client: mqtt.Client) -> None:
@@ -220,6 +285,12 @@ class Publisher:
         """Leaves a note for the gateway's thread; an answer without room is given again."""
         with contextlib.suppress(queue.Full):
             self._notes.put_nowait((kind, value))
+
+
+def _leave(client: mqtt.Client) -> None:
+    """Says good-bye and waits for paho's thread."""
+    client.disconnect()
+    client.loop_stop()
 
 
 def tls_context(place: BrokerPlace) -> ssl.SSLContext:

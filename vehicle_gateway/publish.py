@@ -18,6 +18,7 @@ Theory of operation. The core's signed word is the only end of a message. Until 
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from edge.retry import Leases, Pauses
@@ -50,13 +51,16 @@ class SendPlan:
         self._leases: Leases[Key] = Leases(pauses, randomness)
         self._confirmed: set[Key] = set()
 
-    def next(self, waiting: Sequence[Message], now_us: int) -> list[Message]:
+    def next(
+        self, waiting: Sequence[Message], now_us: int, room: int | None = None
+    ) -> list[Message]:
         """Returns what to send now and takes it as sent.
 
         Args:
             waiting: The first `window` messages of the outbox; what is not among them any more
                 has been settled.
             now_us: Monotonic time.
+            room: Most bytes of messages, in order, that the data plan allows; None is no limit.
         """
         keys = {(each.epoch, each.seq) for each in waiting}
         self._confirmed &= keys
@@ -66,6 +70,8 @@ class SendPlan:
             for each in waiting[: self.window]
             if self._leases.is_free((each.epoch, each.seq), now_us)
         ]
+        if room is not None:
+            due = _within(due, room)
         for each in due:
             self._confirmed.discard((each.epoch, each.seq))
             self._leases.take((each.epoch, each.seq), now_us)
@@ -80,6 +86,17 @@ class SendPlan:
         self._leases.release(self._confirmed.__contains__)
         self._confirmed.clear()
 
+    def move(self) -> None:
+        """Another broker from here on: whatever was under way at the old one is due again."""
+        self._leases.release(lambda _: True)
+        self._confirmed.clear()
+
     def forget(self, key: Key) -> None:
         """A message could not be handed over after all; it is waiting again."""
         self._leases.release(key.__eq__)
+
+
+def _within(due: Sequence[Message], room: int) -> list[Message]:
+    """The first messages that fit; what does not fit waits, and all behind it."""
+    sizes = accumulate(len(each.payload) for each in due)
+    return [each for each, size in zip(due, sizes, strict=True) if size <= room]

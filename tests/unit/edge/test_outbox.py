@@ -408,6 +408,14 @@ def test_an_outbox_is_empty_only_when_nothing_waits(desk: Desk, box: Running) ->
     assert found == [True, False, True]
 
 
+def test_an_outbox_says_whether_a_message_of_a_priority_waits(desk: Desk, box: Running) -> None:
+    sealed(box, 1)
+    box.stream.seal(b"an event", PRIORITY_EVENT)
+    assert box.outbox.holds(PRIORITY_EVENT)
+    box.outbox.settle(desk.stored(1, 2, box.head_at(1, 2)), desk.verify_core, DOWN)
+    assert not box.outbox.holds(PRIORITY_EVENT)
+
+
 def test_counts_go_on_where_they_stood_at_the_next_start(desk: Desk) -> None:
     box = desk.open(OutboxLimits(messages_max=3))
     sealed(box, 5)
