@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge import epochs, outbox, policies
 from edge.config import load_config
+from edge.drivers import GRADE_TYPE, ROSTER_TYPE
 from edge.errors import DeviceFault, LastmileError, LocalError, PeerError
 from edge.keys import FileIdentity, LocalSecret, verifier
 from edge.log import setup_logging
@@ -27,17 +28,22 @@ from edge.policy import open_policy
 from edge.store import open_reader, open_store
 from hardware.drivers.can_bus import BusSettings, BusSource
 from hardware.drivers.can_log import LogSource, Pace
+from hardware.drivers.card_serial import SerialCardReader
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.drivers.merge import MergedSource
+from hardware.drivers.panel_leds import LedPanel, Lights
+from hardware.drivers.panel_socket import PanelClient, PanelServer
 from hardware.drivers.power_sysfs import PowerFiles, SysfsPower
+from hardware.drivers.serial_line import SerialLine
 from hardware.drivers.slcan import SlcanSource
 from hardware.sim.vehicle import SimSettings, SimulatedSource
-from vehicle_gateway import batch, driver
+from vehicle_gateway import batch, driver, roster, signin
 from vehicle_gateway.answers import Answers
 from vehicle_gateway.arguments import PROGRAM, build_parser
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
+from vehicle_gateway.cabin import Books, Cabin, CabinSettings
 from vehicle_gateway.campaign import default_campaign, read_campaign
-from vehicle_gateway.config import GatewayConfig
+from vehicle_gateway.config import DriverSection, GatewayConfig, PanelSection
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.decoders import Decoders
 from vehicle_gateway.driver import (
@@ -61,7 +67,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge.policy import Policy
-    from edge.ports import Clock, FrameSource, Requester
+    from edge.ports import Clock, DriverPanel, DriverReader, FrameSource, Requester
+    from vehicle_gateway.answers import Listener
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.config import PowerSection, SourceSection
     from vehicle_gateway.profile import Profile
@@ -73,7 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     arguments = build_parser().parse_args(argv)
     setup_logging("gateway")
-    verbs = {"run": _run, "consent": _consent, "replay": _replay, "status": _status}
+    verbs = {
+        "run": _run,
+        "consent": _consent,
+        "replay": _replay,
+        "status": _status,
+        "panel": _panel,
+    }
     try:
         verbs[arguments.verb](arguments)
     except LocalError as error:
@@ -105,6 +118,7 @@ def _run(arguments: argparse.Namespace) -> None:
     campaign = _campaign(arguments.config, config)
     data_dir = config.gateway.data_dir
     migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
+    migrations += [roster.MIGRATIONS, signin.MIGRATIONS]
     with open_store(data_dir / STORE, migrations) as store:
         sink = _sink(config, store, clock)
         vehicle = Vehicle(config.gateway.device, config.gateway.vehicle)
@@ -112,6 +126,9 @@ def _run(arguments: argparse.Namespace) -> None:
         publisher = _publisher(config, sink)
         power = _power(config.power, clock)
         gateway = Gateway(feed, batcher, sink, publisher, data_dir, power)
+        cabin = _cabin(config, sink)
+        if cabin:
+            gateway.attend(cabin)
         _stop_on_signals(stop)
         if publisher:
             publisher.open()
@@ -120,9 +137,36 @@ def _run(arguments: argparse.Namespace) -> None:
         finally:
             if publisher:
                 publisher.close()
+            if cabin:
+                cabin.close()
     print(json.dumps(summary), flush=True)
     if gateway.is_cut and config.power.on_cut:
         _switch_off(config.power.on_cut)
+
+
+def _cabin(config: GatewayConfig, sink: Sink) -> Cabin | None:
+    """Returns the driver's place, None where neither [driver] nor [panel] is configured."""
+    if config.driver is None and config.panel is None:
+        return None
+    own, shown = config.driver or DriverSection(), config.panel or PanelSection(screen=False)
+    book = _roster(config, sink)
+    books = Books(sink.drivers, book, signin.SignIn(sink.store, book.roster))
+    readers: list[DriverReader] = []
+    if own.reader:
+        line = Path(own.reader)
+        readers.append(SerialCardReader(lambda: SerialLine(line, own.baud), sink.clock))
+    panels: list[DriverPanel] = []
+    if shown.screen:
+        panels.append(PanelServer(config.gateway.data_dir))
+    lights = Lights(shown.green, shown.amber, shown.red, shown.buzzer)
+    if lights != Lights():
+        panels.append(LedPanel(lights))
+    settings = CabinSettings(own.sign_out_after_min * 60_000_000, own.consent_days)
+    return Cabin(books, readers, panels, settings)
+
+
+def _roster(config: GatewayConfig, sink: Sink) -> roster.RosterBook:
+    return roster.RosterBook(sink.store, _identity(config), sink.drivers.secret)
 
 
 def _power(section: PowerSection, clock: Clock) -> Power:
@@ -274,7 +318,12 @@ def _publisher(config: GatewayConfig, sink: Sink) -> Publisher | None:
     )
     address = Address(config.gateway.org, config.gateway.device)
     verify = verifier(_public(config.core.signing_public))
-    listeners = {POLICY: lambda message: sink.stream.take_policy(message, verify)}
+    book = _roster(config, sink)
+    listeners: dict[str, Listener] = {
+        POLICY: lambda message: sink.stream.take_policy(message, verify),
+        ROSTER_TYPE: lambda message: book.take_roster(message, verify) and False,
+        GRADE_TYPE: lambda message: book.take_grade(message, verify) and False,
+    }
     answers = Answers(sink, verify, address.down, listeners)
     randomness = SystemRandomness()
     return Publisher(place, address, sink, answers, SendPlan(randomness), randomness)
@@ -346,6 +395,24 @@ def _replay(arguments: argparse.Namespace) -> None:
         for row in report[kind]:
             print(f"  {json.dumps(row, ensure_ascii=False)}")
     print(f"imu: {json.dumps(report['imu'])}")
+
+
+def _panel(arguments: argparse.Namespace) -> None:
+    # Here alone, and in a process of its own: the gateway never loads Qt.
+    from vehicle_gateway.panel import PanelSetup, run_panel
+
+    config = load_config(arguments.config, GatewayConfig)
+    section = config.panel or PanelSection()
+    setup = PanelSetup(
+        client=PanelClient(config.gateway.data_dir),
+        language=section.language,
+        theme=arguments.theme or section.theme,
+        ambient=section.ambient,
+        ambient_dark=section.ambient_dark,
+        is_windowed=arguments.windowed,
+        screenshots=arguments.screenshots,
+    )
+    run_panel(setup)
 
 
 def _status(arguments: argparse.Namespace) -> None:

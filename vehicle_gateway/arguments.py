@@ -28,13 +28,15 @@ def build_parser() -> argparse.ArgumentParser:
             f"  {PROGRAM} run --config gateway.toml --sim 600 --exit-when-settled\n"
             f"  {PROGRAM} consent give --config gateway.toml --driver driver-17 --language zh\n"
             f"  {PROGRAM} replay drive.log --json\n"
-            f"  {PROGRAM} status --config gateway.toml"
+            f"  {PROGRAM} status --config gateway.toml\n"
+            f"  {PROGRAM} panel --config gateway.toml --windowed"
         ),
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(verbs.add_parser("run", help="listen, seal and send until stopped"))
     _add_consent(verbs.add_parser("consent", help="give or withdraw a driver's consent"))
     _add_replay(verbs.add_parser("replay", help="show what a recorded drive holds"))
+    _add_panel(verbs.add_parser("panel", help="show the driver's screen, beside the gateway"))
     status = verbs.add_parser("status", help="show what waits and what was sent")
     _add_config(status)
     _add_json(status)
@@ -74,6 +76,15 @@ def _add_consent(verb: argparse.ArgumentParser) -> None:
         word.add_argument(
             "--days", type=int, default=CONSENT_DAYS, help="how long a consent lives (default: 365)"
         )
+
+
+def _add_panel(verb: argparse.ArgumentParser) -> None:
+    _add_config(verb)
+    verb.add_argument("--theme", choices=("auto", "day", "night"), help="instead of [panel] theme")
+    verb.add_argument("--windowed", action="store_true", help="in a window, not over the screen")
+    verb.add_argument(
+        "--screenshots", type=Path, metavar="DIR", help="save each changed picture there"
+    )
 
 
 def _add_replay(verb: argparse.ArgumentParser) -> None:

@@ -299,6 +299,11 @@ class Batcher:
         trips.feed([], events)
         self.today.feed([], events, trips.current, self._tag())
         summary = trips.finish()
+    @property
+    def speed_mmps(self) -> int | None:
+        """The last speed of the trip that is open, else None."""
+        return self._conduct.trips.speed_mmps
+
         if events or summary is not None:
             self._seal_end(summary, events)
 

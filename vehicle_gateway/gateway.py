@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import DeviceFault
 from edge.ports import FrameChunk
+from vehicle_gateway.cabin import Change, Moment
 from vehicle_gateway.driver import waiting_statements
 from vehicle_gateway.windows import Windows
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from edge.ports import FrameSource
     from vehicle_gateway.batch import Batcher, Sink
+    from vehicle_gateway.cabin import Cabin
     from vehicle_gateway.mqtt import Publisher
     from vehicle_gateway.power import Power
 
@@ -82,8 +84,13 @@ class Gateway:
         self._power = power
         self._asleep_us: int | None = None
         self._is_online = publisher is not None
+        self._cabin: Cabin | None = None
         self._windows = Windows()
         self._heard_us = self._told_us = sink.clock.now().monotonic_us
+
+    def attend(self, cabin: Cabin) -> None:
+        """Serves the driver's place too, from the next run on."""
+        self._cabin = cabin
 
     def run(self, stop: threading.Event, *, exit_when_settled: bool = False) -> dict[str, Any]:
         """Works until `stop` is set, or the source has ended and everything is acknowledged.
@@ -111,6 +118,7 @@ class Gateway:
                 break
             self._publisher.pump(wait_s=WAIT_S)
             self._take_statements()
+            self._serve_cabin()
             self._tell()
         return self.summary()
 
@@ -146,6 +154,7 @@ class Gateway:
                 self._batcher.take(window)
             self._watch_silence(chunk)
             self._take_statements()
+            self._serve_cabin()
             if self._publisher and self._is_online:
                 self._publisher.pump()
             self._tell()
@@ -214,11 +223,44 @@ class Gateway:
 
     def _take_statements(self) -> None:
         for path, statement in waiting_statements(self._data_dir, self._sink.drivers.secret):
-            if not statement.withdrawn:
-                self._seal_rest()  # what was collected before the consent stays without a driver
-            self._sink.drivers.take_in(statement, self._sink.stream)
+            self._change_driver(Change(statement=statement))
             path.unlink(missing_ok=True)
             log.info("consent %s", "withdrawn" if statement.withdrawn else "given")
+
+    def _serve_cabin(self) -> None:
+        """Lets the driver act, then shows them what goes on."""
+        if self._cabin is None:
+            return
+        now, moment = self._sink.clock.now(), self._moment()
+        for change in self._cabin.changes(now, moment):
+            self._change_driver(change)
+        self._cabin.show(now, moment)
+
+    def _change_driver(self, change: Change) -> None:
+        """Ends what one person drove before another begins; a withdrawal reaches that, too."""
+        now, drivers, said = self._sink.clock.now(), self._sink.drivers, change.statement
+        is_known = said is not None and drivers.live(now.wall_us) == said.subject
+        if not change.is_withdrawal and not is_known:
+            self._seal_rest()
+            self._batcher.finish()
+        if self._cabin is not None:
+            self._cabin.carry_out(change, self._sink.stream, now)
+        elif said is not None:
+            drivers.take_in(said, self._sink.stream)
+        if said is not None and said.withdrawn:
+            self._batcher.today.forget(drivers.tag_of(said.subject))
+            if is_known:
+                self._batcher.finish()
+
+    def _moment(self) -> Moment:
+        return Moment(
+            speed_mmps=self._batcher.speed_mmps,
+            trip=self._batcher.trip,
+            alerts=self._batcher.events.alerts(),
+            today=self._batcher.today,
+            waiting=self._sink.outbox.counts()["waiting"],
+            online=self._publisher.is_connected if self._publisher else None,
+        )
 
     def _tell(self, *, force: bool = False) -> None:
         now_us = self._sink.clock.now().monotonic_us

@@ -113,6 +113,11 @@ class Trips:
         self._clear()
         return summary
 
+    @property
+    def speed_mmps(self) -> int | None:
+        """The last speed of the open trip, None between trips."""
+        return self._last[1] if self.current is not None and self._last else None
+
     def state(self) -> dict[str, Any]:
         """Returns all that the next window depends on."""
         return {
