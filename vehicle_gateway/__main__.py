@@ -59,12 +59,12 @@ from vehicle_gateway.obd_schedule import ObdSchedule
 from vehicle_gateway.power import CHARGING_MV, Power, PowerRule
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.publish import SendPlan
-from vehicle_gateway.replay import replay
+from vehicle_gateway.replay import bar, replay, report_text
 from vehicle_gateway.status import read_status
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge.policy import Policy
     from edge.ports import Clock, DriverPanel, DriverReader, FrameSource, Requester
@@ -381,20 +381,34 @@ def _consent(arguments: argparse.Namespace) -> None:
 
 
 def _replay(arguments: argparse.Namespace) -> None:
-    decoder = Decoder(load_profile(arguments.profile), arguments.dbc)
-    report = replay(LogSource(arguments.log), decoder, default_campaign())
-    if arguments.json:
-        print(json.dumps(report, ensure_ascii=False))
-        return
-    print(f"{report['log']}: {report['frames']} frames, {report['samples']} samples, ", end="")
-    print(f"{report['unknown_frames']} unknown")
-    for path, row in report["signals"].items():
-        print(f"  {path:42} {row['samples']:>8}  {row['min']:g} .. {row['max']:g} {row['unit']}")
-    for kind in ("events", "trips"):
-        print(f"{kind}:")
-        for row in report[kind]:
-            print(f"  {json.dumps(row, ensure_ascii=False)}")
-    print(f"imu: {json.dumps(report['imu'])}")
+    profile = load_profile(arguments.profile)
+    named = arguments.campaign
+    campaign = read_campaign(named) if named else default_campaign()
+    faults: list[DeviceFault] = []
+    for log in arguments.log:
+        source = LogSource(log)
+        try:
+            report = replay(source, Decoder(profile, arguments.dbc), campaign, _bar(source))
+        except DeviceFault as error:
+            faults.append(error)
+            continue
+        finally:
+            _show_bar("")
+        print(json.dumps(report, ensure_ascii=False) if arguments.json else report_text(report))
+    for fault in faults[1:]:
+        print(f"{PROGRAM}: {fault}", file=sys.stderr)
+    if faults:
+        raise faults[0]
+
+
+def _bar(source: LogSource) -> Callable[[int], None]:
+    return lambda frames: _show_bar(bar(source.name, frames, source.fraction))
+
+
+def _show_bar(line: str) -> None:
+    """Puts a line in the place of the last one, where somebody looks at a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def _panel(arguments: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
             f"  {PROGRAM} run --config gateway.toml\n"
             f"  {PROGRAM} run --config gateway.toml --sim 600 --exit-when-settled\n"
             f"  {PROGRAM} consent give --config gateway.toml --driver driver-17 --language zh\n"
-            f"  {PROGRAM} replay drive.log --json\n"
+            f"  {PROGRAM} replay monday.log tuesday.mf4 --json\n"
             f"  {PROGRAM} status --config gateway.toml\n"
             f"  {PROGRAM} panel --config gateway.toml --windowed"
         ),
@@ -88,8 +88,17 @@ def _add_panel(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_replay(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("log", type=Path, metavar="LOG", help="candump, ASC, BLF or MF4 recording")
+    verb.add_argument(
+        "log",
+        type=Path,
+        nargs="+",
+        metavar="LOG",
+        help="candump, ASC, BLF or MF4 recording, or a receiver's NMEA sentences",
+    )
     _add_dbc(verb)
+    verb.add_argument(
+        "--campaign", type=Path, metavar="FILE", help="rules of events instead of the built-in ones"
+    )
     verb.add_argument(
         "--profile", default=DEFAULT, metavar="NAME", help=f"vehicle profile (default: {DEFAULT})"
     )
