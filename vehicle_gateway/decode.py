@@ -20,6 +20,7 @@ from edge.errors import LocalError
 from vehicle_gateway.dbc import ColumnDecoder, Message, decode_message, load_dbc, pick
 from vehicle_gateway.fastpacket import FastPacketInterpreter
 from vehicle_gateway.gnss import FIX, Gate
+from vehicle_gateway.imu import ImuInterpreter
 from vehicle_gateway.j1939 import j1939_interpreter, j1939_names
 from vehicle_gateway.jtt808 import JttInterpreter
 from vehicle_gateway.nmea import NmeaInterpreter
@@ -186,7 +187,12 @@ def interpreters(profile: Profile, messages: Mapping[str, Message]) -> list[Inte
         first.append(FastPacketInterpreter(profile.fast_packets, messages, profile.messages))
     j1939 = j1939_interpreter(profile, messages)
     last = [] if j1939 is None else [j1939]
-    return [*first, ObdInterpreter(), NmeaInterpreter(), JttInterpreter(), *last]
+    lines: list[Interpreter] = [
+        NmeaInterpreter(),
+        ImuInterpreter(profile.imu),
+        JttInterpreter(),
+    ]
+    return [*first, ObdInterpreter(), *lines, *last]
 
 
 def _refuse_rules(name: str, wanted: MessageMap) -> None:

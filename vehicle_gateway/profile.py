@@ -11,7 +11,7 @@ Place in the flow: `vehicles/*.toml` → **profile** → `decode`; its requests 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -134,6 +134,7 @@ class Profile:
         uds: Control units that answer, and what to ask them; None where there are none.
         fast_packets: Messages that come as fast packets of NMEA 2000.
         j1939: Whose word counts on a bus of J1939; None where only the DBC says that it is one.
+        imu: Axis of an inertial sensor on a line (`imu.DEFAULT_AXES`) → where it points.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Profile:
     uds: UdsSection | None = None
     fast_packets: tuple[str, ...] = ()
     j1939: J1939Section | None = None
+    imu: Mapping[str, Target] = field(default_factory=dict)
 
     @property
     def long_messages(self) -> frozenset[str]:
@@ -197,7 +199,8 @@ def load_profile(name: str = DEFAULT) -> Profile:
 
 
 def _read(path: Path, tables: Mapping[str, Any]) -> Profile:
-    unknown = sorted(set(tables) - {"title", "dbc", "obd", "messages", "uds", "nmea2000", "j1939"})
+    known = {"title", "dbc", "obd", "messages", "uds", "nmea2000", "j1939", "imu"}
+    unknown = sorted(set(tables) - known)
     if unknown:
         raise ValueError(f"unknown {', '.join(unknown)}")
     return Profile(
@@ -209,6 +212,7 @@ def _read(path: Path, tables: Mapping[str, Any]) -> Profile:
         uds=read_uds(tables["uds"]) if "uds" in tables else None,
         fast_packets=tuple(tables.get("nmea2000", {}).get("messages", [])),
         j1939=_j1939(tables["j1939"], tables["messages"]) if "j1939" in tables else None,
+        imu={name: _target(text) for name, text in tables.get("imu", {}).items()},
     )
 
 

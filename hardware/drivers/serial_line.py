@@ -8,6 +8,7 @@ Place in the flow: id_reader and printer speak through a `ByteStream`; this is t
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import termios
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPEEDS: Final = {
+    4_800: termios.B4800,
     9_600: termios.B9600,
     19_200: termios.B19200,
     38_400: termios.B38400,
@@ -70,7 +72,8 @@ class SerialLine:
             self._handle = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise self._fault(error) from error
-        if os.isatty(self._handle):
+        self._is_terminal = os.isatty(self._handle)
+        if self._is_terminal:
             self._make_raw(SPEEDS[baud])
 
     def _make_raw(self, speed: int) -> None:
@@ -96,11 +99,14 @@ class SerialLine:
         if not select.select([self._handle], [], [], timeout_ms / 1_000)[0]:
             return b""
         try:
-            return os.read(self._handle, READ_BYTES_MAX)
+            data = os.read(self._handle, READ_BYTES_MAX)
         except BlockingIOError:
             return b""
         except OSError as error:
             raise self._fault(error) from error
+        if not data and self._is_terminal:  # readable, but nothing to read: it was hung up
+            raise self._fault(OSError(errno.EIO, os.strerror(errno.EIO)))
+        return data
 
     def close(self) -> None:
         """Releases the line."""
