@@ -99,7 +99,8 @@ def test_the_last_fix_survives_a_restart() -> None:
     before, after = Decoder(BOX), Decoder(BOX)
     before.decode(chunk(STATUS, (0x7E8, "03410D5000000000")))
     after.restore(before.state())
-    assert values(after.decode(chunk(POSITION)))["CurrentLocation.Latitude"] == [55_869_966]
+    for each in (before, after):
+        assert values(each.decode(chunk(POSITION)))["CurrentLocation.Latitude"] == [55_869_966]
     assert after.state() == before.state()
     after.restore({})
     assert values(after.decode(chunk(POSITION)))["CurrentLocation.Latitude"] == [None]
