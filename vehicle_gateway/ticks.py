@@ -9,6 +9,9 @@ Place in the flow: decode → **ticks** → mounting, motion, events, trips.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
+from operator import le
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.catalogue import signal
@@ -69,3 +72,55 @@ def present(ticks: Sequence[int], values: Sequence[int | None]) -> list[tuple[in
     if None in values:
         return [(tick, value) for tick, value in pairs if value is not None]
     return list(pairs)  # type: ignore[arg-type] # no value is None
+
+
+def sums_by_tick(
+    groups: Sequence[Group], identities: Sequence[int]
+) -> list[dict[int, tuple[int, int]]]:
+    """Tick → (sum, count) of the raw values in it, for each of some signals."""
+    found: list[dict[int, tuple[int, int]]] = [{} for _ in identities]
+    for group in groups:
+        shared: list[tuple[int, int, int]] = []
+        for sums, identity in zip(found, identities, strict=True):
+            series = group.series.get(identity)
+            if series is None:
+                continue
+            times, values = in_order(group.times_us, series)
+            if values is series:  # the three axes of a sensor have the same ticks
+                shared = shared or runs(times)
+            _add_up(sums, shared if values is series else runs(times), values)
+    return found
+
+
+def _add_up(
+    sums: dict[int, tuple[int, int]],
+    bounds: Sequence[tuple[int, int, int]],
+    values: Sequence[int],
+) -> None:
+    prefix = [0, *accumulate(values)]
+    for tick, start, end in bounds:
+        total, count = sums.get(tick, (0, 0))
+        sums[tick] = (total + prefix[end] - prefix[start], count + end - start)
+
+
+def in_order(
+    times: Sequence[int], values: Sequence[int | None]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Returns the values that are there, with their times, in order of time."""
+    if None not in values and all(map(le, times, times[1:])):
+        return times, values  # type: ignore[return-value] # no value is None
+    pairs = zip(times, values, strict=True)
+    kept = sorted((time, value) for time, value in pairs if value is not None)
+    return [time for time, _ in kept], [value for _, value in kept]
+
+
+def runs(times: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Returns (tick, start, end) of neighbours with the same tick; times are in order."""
+    found = []
+    start, count = 0, len(times)
+    while start < count:
+        tick = times[start] // TICK_US
+        end = bisect_left(times, (tick + 1) * TICK_US, start)
+        found.append((tick, start, end))
+        start = end
+    return found

@@ -1,22 +1,22 @@
 """Trips: from the first movement or turn of the engine until some minutes without either.
 
-Place in the flow: events → **trips** → batch.
+Place in the flow: events, meter, consumption → **trips** → batch.
 
 * A trip's id is the device and the second it began: the same recording gives the same ids, and no
   person is in them.
-* Distance is the integral of `Vehicle.Speed` over neighbouring samples at most `GAP_US` apart, as
-  the core computes it; nothing is interpolated over a gap.
+* Rates are thousandths of an event per 100 km, and unknown under a kilometre: no rate is made of a
+  few metres.
 * A window belongs to the trip that was open in it; the summary says what the whole trip held.
-* State is integers and texts, as everywhere here.
+* State is integers and texts, as everywhere here; that of an older version is passed over.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from operator import add, mul, sub
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.catalogue import signal
+from vehicle_gateway.consumption import Consumption, samples_of
+from vehicle_gateway.meter import SECOND_US, Meter
 from vehicle_gateway.motion import ENGINE, SPEEDS
 from vehicle_gateway.ticks import mmps_of, scale_of
 
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.events import Event
 
-GAP_US: Final = 10_000_000
-SECOND_US: Final = 1_000_000
-# (mm/s + mm/s) x us to metres.
-DISTANCE_DIVISOR: Final = 2 * SECOND_US * 1_000
-IDLE_MMPS: Final = mmps_of(3)
+STATE_VERSION: Final = 2
+RATE_M_MIN: Final = 1_000
+# Thousandths of an event per 100 km, from events and metres.
+RATE_FACTOR: Final = 1_000 * 100_000
 BACKWARDS_US: Final = 60 * SECOND_US
 
 Summary = dict[str, Any]
@@ -46,14 +45,13 @@ class Trips:
 
     _start_us: int
     _active_us: int
-    _distance: int  # (mm/s + mm/s) x us
-    _speed_max: int
-    _idle_us: int
-    _last: list[int]  # time and speed of the last sample
+    _meter: Meter
+    _consumption: Consumption
     _events: dict[str, int]
 
     def __init__(self, campaign: Campaign, device: str) -> None:
-        figures = campaign.figures("trip")
+        figures, night = campaign.figures("trip"), campaign.figures("overspeed")
+        self._night = night["night_from_h"], night["night_until_h"]
         self._device = device
         self._moving = mmps_of(figures["moving_kmh"])
         self._end_after_us = figures["end_after_ms"] * 1_000
@@ -90,7 +88,8 @@ class Trips:
                 self._start_us = start_us
             self._active_us = max(self._active_us, active_us)
         if self.current is not None:
-            self._measure(times, speeds)
+            self._meter.add(times, speeds)
+            self._consumption.add(groups)
             for event in events:
                 self._events[event["kind"]] = self._events.get(event["kind"], 0) + 1
         return self.current
@@ -104,10 +103,10 @@ class Trips:
             "start_us": self._start_us,
             "end_us": self._active_us,
             "duration_s": (self._active_us - self._start_us) // SECOND_US,
-            "distance_m": self._distance // DISTANCE_DIVISOR,
-            "speed_mmps_max": self._speed_max,
-            "idle_s": self._idle_us // SECOND_US,
+            **self._meter.summary(),
+            **self._consumption.summary(),
             "events": dict(sorted(self._events.items())),
+            "per_100km": self._rates(),
         }
         self.current = None
         self._clear()
@@ -116,46 +115,47 @@ class Trips:
     @property
     def speed_mmps(self) -> int | None:
         """The last speed of the open trip, None between trips."""
-        return self._last[1] if self.current is not None and self._last else None
+        last = self._meter.last
+        return last[1] if self.current is not None and last else None
 
     def state(self) -> dict[str, Any]:
         """Returns all that the next window depends on."""
         return {
+            "v": STATE_VERSION,
             "trip": self.current,
-            "numbers": [
-                self._start_us,
-                self._active_us,
-                self._distance,
-                self._speed_max,
-                self._idle_us,
-            ],
-            "last": list(self._last),
+            "times": [self._start_us, self._active_us],
+            "meter": self._meter.state(),
+            "consumption": self._consumption.state(),
             "events": dict(self._events),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` returned."""
+        if state.get("v") != STATE_VERSION:
+            return
         self.current = state["trip"]
-        (
-            self._start_us,
-            self._active_us,
-            self._distance,
-            self._speed_max,
-            self._idle_us,
-        ) = state["numbers"]
-        self._last = list(state["last"])
+        self._start_us, self._active_us = state["times"]
+        self._meter.restore(state["meter"])
+        self._consumption.restore(state["consumption"])
         self._events = dict(state["events"])
 
     def _clear(self) -> None:
         self._start_us = self._active_us = 0
-        self._distance = self._speed_max = self._idle_us = 0
-        self._last = []
+        self._meter, self._consumption = Meter(self._night), Consumption()
         self._events = {}
+
+    def _rates(self) -> dict[str, int]:
+        distance = self._meter.distance_m
+        if distance < RATE_M_MIN:
+            return {}
+        return {
+            kind: count * RATE_FACTOR // distance for kind, count in sorted(self._events.items())
+        }
 
     def _speed_of(self, groups: Sequence[Group]) -> tuple[list[int], list[int]]:
         """Times and mm/s of the bus's own speed where there is any, else of the receiver."""
         for scale in self._speeds:
-            pairs = _samples(groups, scale.id)
+            pairs = samples_of(groups, scale.id)
             if pairs:
                 return [time for time, _ in pairs], [
                     value * scale.numerator // scale.denominator for _, value in pairs
@@ -166,45 +166,15 @@ class Trips:
         self, groups: Sequence[Group], times: Sequence[int], speeds: Sequence[int]
     ) -> int:
         moved = (t for t, v in zip(reversed(times), reversed(speeds), strict=True) if self._is(v))
-        turned = (t for t, rpm in reversed(_samples(groups, self._engine)) if rpm > 0)
+        turned = (t for t, rpm in reversed(samples_of(groups, self._engine)) if rpm > 0)
         return max(next(moved, 0), next(turned, 0))
 
     def _first_activity(
         self, groups: Sequence[Group], times: Sequence[int], speeds: Sequence[int]
     ) -> int:
         moved = (t for t, v in zip(times, speeds, strict=True) if self._is(v))
-        turned = (t for t, rpm in _samples(groups, self._engine) if rpm > 0)
+        turned = (t for t, rpm in samples_of(groups, self._engine) if rpm > 0)
         return min(t for t in (next(moved, 0), next(turned, 0)) if t)
 
     def _is(self, speed: int) -> bool:
         return speed >= self._moving
-
-    def _measure(self, times: list[int], speeds: list[int]) -> None:
-        """Adds distance, idle time and the highest speed of the window."""
-        if not times:
-            return
-        if self._last:
-            times, speeds = [self._last[0], *times], [self._last[1], *speeds]
-        spans = list(map(sub, times[1:], times))
-        if spans and (min(spans) < 0 or max(spans) > GAP_US):
-            spans = [span if 0 <= span <= GAP_US else 0 for span in spans]
-        self._distance += sum(map(mul, map(add, speeds[1:], speeds), spans))
-        self._speed_max = max(self._speed_max, *speeds)
-        if min(speeds) < IDLE_MMPS:
-            self._idle_us += sum(
-                span
-                for span, (one, two) in zip(spans, pairwise(speeds), strict=True)
-                if one + two < 2 * IDLE_MMPS
-            )
-        self._last = [times[-1], speeds[-1]]
-
-
-def _samples(groups: Sequence[Group], identity: int) -> list[tuple[int, int]]:
-    """(time, raw) of a signal where it is present, in order of time."""
-    found = [
-        (time, value)
-        for group in groups
-        for time, value in zip(group.times_us, group.series.get(identity, ()), strict=False)
-        if value is not None
-    ]
-    return sorted(found)

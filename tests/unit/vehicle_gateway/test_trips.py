@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.codec import decode, encode
 from tests.unit.vehicle_gateway.yard import SECOND_US, START_US, series, speeds, windows_of
@@ -86,6 +88,112 @@ def test_events_are_counted_by_kind() -> None:
     summary = trips.finish()
     assert summary is not None
     assert summary["events"] == {"harsh-brake": 2, "overspeed": 1}
+
+
+def test_moving_and_idle_make_up_the_time_that_was_measured() -> None:
+    trips, _, _ = follow(drive((36, 36, 60), (0, 0, 120), (36, 36, 61)))
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["moving_s"] + summary["idle_s"] == 240
+    assert summary["moving_s"] == pytest.approx(121, abs=2)
+
+
+def test_percentiles_are_of_moving_seconds_and_a_stop_changes_none() -> None:
+    legs = ((18, 18, 50), (36, 36, 35), (54, 54, 15))
+    for stop in ((0, 0, 1), (0, 0, 200)):
+        trips, _, _ = follow(drive(*legs, stop, (18, 18, 1)))
+        summary = trips.finish()
+        assert summary is not None
+        found = [summary[f"speed_mmps_p{part}"] for part in (50, 85, 95)]
+        assert found == [5_000, 10_000, 15_000]
+
+
+def test_a_fast_bus_and_a_slow_one_give_the_same_percentiles() -> None:
+    legs = ((18, 18, 50), (36, 36, 40), (54, 54, 30))
+    slow, _, _ = follow(drive(*legs))
+    fast, _, _ = follow([series("Vehicle.Speed", speeds(*legs, hz=10), SECOND_US // 10, START_US)])
+    one, other = slow.finish(), fast.finish()
+    assert one is not None
+    assert other is not None
+    assert [v for k, v in one.items() if "_p" in k] == [v for k, v in other.items() if "_p" in k]
+
+
+def test_the_share_of_the_night_is_of_the_time_moving() -> None:
+    dusk = START_US + 13 * 3_600 * SECOND_US + 1_800 * SECOND_US - 100 * SECOND_US  # 21:58:20
+    trips, _, _ = follow(drive((36, 36, 201), start_us=dusk))
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["night_permille"] == pytest.approx(500, abs=6)
+    assert summary["night_s"] == pytest.approx(100, abs=1)
+
+
+def test_rates_are_thousandths_of_an_event_a_hundred_kilometres() -> None:
+    trips = Trips(default_campaign(), "box-1")
+    trips.feed(drive((36, 36, 501)), [{"kind": "harsh-brake"}, {"kind": "harsh-brake"}])
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["distance_m"] == 5_000
+    assert summary["per_100km"] == {"harsh-brake": 40_000}
+
+
+def test_no_rate_is_made_of_a_few_metres() -> None:
+    trips = Trips(default_campaign(), "box-1")
+    trips.feed(drive((36, 36, 60)), [{"kind": "harsh-brake"}])
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["per_100km"] == {}
+
+
+def test_with_a_receiver_alone_a_trip_has_its_distance() -> None:
+    speed = series("Vehicle.Private.GNSS.Speed", [10.0] * 101, SECOND_US, START_US)
+    trips, _, _ = follow([speed])
+    summary = trips.finish()
+    assert summary is not None
+    assert summary["distance_m"] == 1_000
+
+
+def test_the_state_of_an_older_version_begins_anew() -> None:
+    trips = Trips(default_campaign(), "box-1")
+    trips.restore({"trip": "box-1-1", "numbers": [1, 2, 3, 4, 5], "last": [], "events": {}})
+    assert trips.current is None
+
+
+def rich(legs: list[tuple[int, int, int]]) -> list[Group]:
+    """A drive on a bus that tells of fuel, battery and odometer too."""
+    kmh = [v for first, last, seconds in legs for v in speeds((first, last, seconds), hz=1)]
+    way = [sum(kmh[:place]) / 3_600 for place in range(len(kmh))]
+    paths = {
+        "Vehicle.Speed": kmh,
+        "Vehicle.TraveledDistance": [12_345 + each for each in way],
+        "Vehicle.Powertrain.FuelSystem.FuelRate": [1 + each / 10 for each in kmh],
+        "Vehicle.Powertrain.TractionBattery.CurrentVoltage": [580.0] * len(kmh),
+        "Vehicle.Powertrain.TractionBattery.CurrentCurrent": [40 - each for each in kmh],
+    }
+    return [series(path, values, SECOND_US, START_US) for path, values in paths.items()]
+
+
+paces = st.lists(
+    st.tuples(st.integers(0, 90), st.integers(0, 90), st.integers(5, 400)), min_size=1, max_size=5
+)
+
+
+@given(paces, st.sets(st.integers(0, 200)))
+def test_power_that_is_cut_anywhere_changes_no_summary(
+    legs: list[tuple[int, int, int]], cuts: set[int]
+) -> None:
+    windows = windows_of(rich(legs))
+    results = []
+    for restarts in (set[int](), cuts):
+        trips, told = Trips(default_campaign(), "box-1"), []
+        for number, window in enumerate(windows):
+            if number in restarts:
+                state = decode(encode(trips.state()))
+                trips = Trips(default_campaign(), "box-1")
+                trips.restore(state)
+            told.append(trips.expire(window[0].times_us[0]))
+            trips.feed(window, [{"kind": "harsh-brake"}] if number % 7 == 0 else [])
+        results.append(encode([*told, trips.finish(), trips.state()]))
+    assert results[0] == results[1]
 
 
 def test_state_restored_in_every_window_gives_the_same_summary() -> None:
