@@ -81,7 +81,7 @@ def test_two_clocks_and_odometers_are_never_mixed() -> None:
 def test_codes_that_are_no_value_are_absence_and_counted() -> None:
     decoded = Decoder(BUS).decode(chunk(("18FEF100", "FFFFFFFFFFFFFFFF")))
     assert values(decoded, "Speed") == [None]
-    assert decoded.counts == {"j1939-not-available": 7}
+    assert decoded.counts == {"j1939-not-available": 9}
 
 
 def test_an_enumeration_is_its_listed_codes() -> None:
