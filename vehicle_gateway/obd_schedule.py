@@ -165,7 +165,8 @@ class ObdSchedule:
         elif self._plan.codes_us and now_us >= self._codes_due_us:
             self._codes_due_us = now_us + self._plan.codes_us
             for computer in self.computers.values():
-                computer.queue.append(Job(LAMP, LAMP_PIDS))
+                if computer.supported.issuperset(LAMP_PIDS):
+                    computer.queue.append(Job(LAMP, LAMP_PIDS))
             for service in CODE_SERVICES:
                 self.ask(bytes([service]))
         frames = []

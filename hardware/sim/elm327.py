@@ -164,9 +164,9 @@ class ElmFirmware:
     # ------------------------------------------------------------ questions
     def _question(self, line: str) -> bytes:
         most = 0
-        if len(line) % 2 and self._clone.counts:
-            line, most = line[:-1], int(line[-1], 16)
         try:
+            if len(line) % 2 and self._clone.counts:
+                line, most = line[:-1], int(line[-1], 16)
             message = bytes.fromhex(line)
         except ValueError:
             return self._reply([b"?"])

@@ -30,6 +30,8 @@ ENGINE: Final = 0x7E8
 ENGINE_29: Final = EXTENDED_ID | 0x18DA_F110
 FRAME_BYTES: Final = 8
 PAGES: Final = range(0x00, 0xE0, 0x20)
+STATUS: Final = 0x01
+LAMP: Final = 0x80
 NOT_SUPPORTED: Final = 0x11
 LETTERS: Final = "PCBU"
 CALIBRATION_BYTES: Final = 16
@@ -146,12 +148,18 @@ class Engine:
     def _parameters(self, request: bytes) -> bytes | None:
         answer = b""
         for pid in request[1 : 1 + self._settings.group_max]:
-            data = self._page(pid) if pid in PAGES else self._data(pid)
+            data = self._page(pid) if pid in PAGES else self._value(pid)
             answer += bytes([pid]) + data if data else b""
         return b"\x41" + answer if answer else None
 
+    def _value(self, pid: int) -> bytes | None:
+        if pid == STATUS:
+            faults = len(self.codes[0x03])
+            return bytes([LAMP * bool(faults) | faults, 0x07, 0x65, 0x00])
+        return self._data(pid)
+
     def _page(self, page: int) -> bytes | None:
-        has = [pid for pid in range(1, 0x100) if pid in PAGES or self._data(pid)]
+        has = [pid for pid in range(1, 0x100) if pid in PAGES or self._value(pid)]
         last = max(pid for pid in has if pid not in PAGES)
         mine = [pid for pid in has if page < pid <= page + 0x20 and pid <= last]
         bits = sum(1 << (page + 0x20 - pid) for pid in mine)

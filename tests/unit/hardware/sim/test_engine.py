@@ -29,7 +29,8 @@ ANSWERS = {
     "two at once": ("010C0D", ["06410C0CD00D3255"]),
     "what it has of three": ("010C990D", ["06410C0CD00D3255"]),
     "four at once, in two frames": ("010C0D2F42", ["100B410C0CD00D32", "212F804236B05555"]),
-    "page 00": ("0100", ["0641001018000155"]),
+    "page 00": ("0100", ["0641009018000155"]),
+    "its lamp, which is off": ("0101", ["0641010007650055"]),
     "page 20": ("0120", ["0641200002000155"]),
     "the last page": ("0140", ["0641404000000055"]),
     "no fault": ("03", ["0243005555555555"]),
@@ -78,6 +79,7 @@ def test_a_fault_leaves_a_freeze_frame_until_it_is_cleared() -> None:
     one.fail("U0100")
     one.fail("C1234", service=0x0A)
     assert ask(one, "03") == ["0643020420C10055"]
+    assert ask(one, "0101") == ["0641018207650055"]
     assert ask(one, "0A") == ["044A015234555555"]
     assert ask(one, "020200") == ["0542020004205555"]
     assert ask(one, "020D00") == ["04420D0032555555"]
