@@ -135,6 +135,22 @@ class PowerSense(Protocol):
         ...
 
 
+class Supervisor(Protocol):
+    """Whoever starts a program anew when it hangs."""
+
+    def ready(self) -> None:
+        """Start-up is over."""
+        ...
+
+    def alive(self, status: str) -> None:
+        """The loop goes round; `status` is for people."""
+        ...
+
+    def stopping(self) -> None:
+        """The end was asked for."""
+        ...
+
+
 class Requester(Protocol):
     """Decides what a box asks on a bus, and when: sans-IO, driven by whoever owns the bus.
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,17 @@ from hardware.drivers.can_bus import BusSettings, BusSource
 from hardware.drivers.can_log import LogSource, Pace
 from hardware.drivers.card_serial import SerialCardReader
 from hardware.drivers.clock import SystemClock, SystemRandomness
+from hardware.drivers.clock_disciplined import DisciplinedClock
+from hardware.drivers.clock_floor import ClockFloor
+from hardware.drivers.gnss_line import GnssSource
+from hardware.drivers.imu_line import ImuSource
 from hardware.drivers.merge import MergedSource
 from hardware.drivers.panel_leds import LedPanel, Lights
 from hardware.drivers.panel_socket import PanelClient, PanelServer
 from hardware.drivers.power_sysfs import PowerFiles, SysfsPower
 from hardware.drivers.serial_line import SerialLine
 from hardware.drivers.slcan import SlcanSource
+from hardware.drivers.tcp_lines import TcpServer, TcpSettings
 from hardware.sim.vehicle import SimSettings, SimulatedSource
 from vehicle_gateway import batch, driver, roster, signin
 from vehicle_gateway.answers import Answers
@@ -46,6 +52,8 @@ from vehicle_gateway.campaign import default_campaign, read_campaign
 from vehicle_gateway.config import DriverSection, GatewayConfig, PanelSection
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.decoders import Decoders
+from vehicle_gateway.door_build import open_door
+from vehicle_gateway.door_config import DoorConfig
 from vehicle_gateway.driver import (
     DriverBook,
     consent_text,
@@ -61,6 +69,8 @@ from vehicle_gateway.profile import load_profile
 from vehicle_gateway.publish import SendPlan
 from vehicle_gateway.replay import bar, replay, report_text
 from vehicle_gateway.status import read_status
+from vehicle_gateway.timekeeping import DAY_US, Kept, Timekeeper
+from vehicle_gateway.timekeeping_feed import ClockFeed
 
 if TYPE_CHECKING:
     import argparse
@@ -74,6 +84,7 @@ if TYPE_CHECKING:
     from vehicle_gateway.profile import Profile
 
 STORE = "outbox.db"
+LINES = {"gnss": GnssSource, "imu": ImuSource}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "consent": _consent,
         "replay": _replay,
         "status": _status,
+        "door": _door,
         "panel": _panel,
     }
     try:
@@ -109,11 +121,15 @@ def _run(arguments: argparse.Namespace) -> None:
             "--exit-when-settled.",
             "gateway-broker",
         )
-    clock, stop = SystemClock(), threading.Event()
+    clock, stop = _clock(config), threading.Event()
     given = arguments.log is not None or arguments.sim is not None
     sections = config.sources[:1] if given else config.sources
     profiles = [_profile(arguments.config, each) for each in sections]
     feed = _feed(arguments, sections, profiles, clock, stop)
+    if feed.is_live:
+        feed = replace(
+            feed, source=ClockFeed(feed.source, clock, ClockFloor(config.gateway.data_dir))
+        )
     decoder = _decoder(arguments, sections, profiles)
     campaign = _campaign(arguments.config, config)
     data_dir = config.gateway.data_dir
@@ -142,6 +158,14 @@ def _run(arguments: argparse.Namespace) -> None:
     print(json.dumps(summary), flush=True)
     if gateway.is_cut and config.power.on_cut:
         _switch_off(config.power.on_cut)
+
+
+def _clock(config: GatewayConfig) -> DisciplinedClock[Kept]:
+    """The machine's clock, above the last known time; live receivers teach it more."""
+    known = ClockFloor(config.gateway.data_dir).read()
+    kept = Kept(known["at_us"], known["until_us"]) if known else None
+    keeper = Timekeeper(kept, config.clock.ahead_days_max * DAY_US)
+    return DisciplinedClock(SystemClock(), keeper)
 
 
 def _cabin(config: GatewayConfig, sink: Sink) -> Cabin | None:
@@ -240,6 +264,8 @@ def _recording(arguments: argparse.Namespace, section: SourceSection) -> Path:
 
 def _live(section: SourceSection, profile: Profile, clock: Clock) -> FrameSource:
     """Returns a source in the present; a recording or the simulator stands alone."""
+    if section.kind in LINES:
+        return LINES[section.kind](Path(section.channel), section.baud, clock)
     if section.kind != "can":
         raise LocalError(
             f"A source of kind {section.kind} cannot be read beside others; make it the only "
@@ -326,7 +352,7 @@ def _publisher(config: GatewayConfig, sink: Sink) -> Publisher | None:
     }
     answers = Answers(sink, verify, address.down, listeners)
     randomness = SystemRandomness()
-    return Publisher(place, address, sink, answers, SendPlan(randomness), randomness)
+    return Publisher([place], address, sink, answers, SendPlan(randomness), randomness)
 
 
 def _policy(config: GatewayConfig) -> Policy:
@@ -366,10 +392,29 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 # ---------------------------------------------------------------- the other verbs
+def _door(arguments: argparse.Namespace) -> None:
+    config, stop = load_config(arguments.config, DoorConfig), threading.Event()
+    listen = config.listen
+    settings = TcpSettings(
+        listen.host,
+        listen.port,
+        listen.certificate,
+        listen.key,
+        listen.trusted,
+        config.limits.connections_max,
+    )
+    with open_door(config, SystemClock(), SystemRandomness()) as door:
+        server = TcpServer(settings, door)
+        _stop_on_signals(stop)
+        server.run(stop.is_set, lambda: print("listening on {}:{}".format(*server.address)))
+        summary = {**door.summary(), "turned-away": server.turned_away}
+    print(json.dumps(summary), flush=True)
+
+
 def _consent(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config, GatewayConfig)
     withdrawn = arguments.word == "withdraw"
-    now_us = SystemClock().now().wall_us
+    now_us = _clock(config).now().wall_us
     statement = make_statement(
         arguments.driver, arguments.language, now_us, arguments.days, withdrawn=withdrawn
     )
@@ -433,10 +478,11 @@ def _status(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config, GatewayConfig)
     data_dir = config.gateway.data_dir
     with open_reader(data_dir / STORE) as store:
-        now_us = SystemClock().now().wall_us
+        now_us = _clock(config).now().wall_us
         status: Mapping[str, Any] = {
             **read_status(store, config.gateway.device, now_us),
             "statements": count_statements(data_dir),
+            "clock": ClockFloor(data_dir).read(),
         }
     if arguments.json:
         print(json.dumps(status))

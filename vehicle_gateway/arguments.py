@@ -37,6 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_consent(verbs.add_parser("consent", help="give or withdraw a driver's consent"))
     _add_replay(verbs.add_parser("replay", help="show what a recorded drive holds"))
     _add_panel(verbs.add_parser("panel", help="show the driver's screen, beside the gateway"))
+    door = verbs.add_parser("door", help="let terminals of JT/T 808 report, until stopped")
+    door.add_argument("--config", type=Path, required=True, metavar="FILE", help="door.toml")
     status = verbs.add_parser("status", help="show what waits and what was sent")
     _add_config(status)
     _add_json(status)

@@ -6,7 +6,8 @@ Place in the flow: door (`JTT808_LINE`) → **jtt808** → decode → events, tr
 * Without a fix, or with coordinates that a plug-in has encrypted, place and satellite speed are
   absence. The recorder's own speed needs no satellites.
 * `Vehicle.Speed` is the recorder's (item 0x03), from the wheel; the receiver's is beside it.
-* An alarm is told when it comes and when it goes, never again while it stands.
+* An alarm of the vehicle is told when it comes and when it goes, never again while it stands. What
+  the terminal thinks of the driving is in `Vehicle.Private.JTT808.Alarms`, which is personal.
 * What cannot be read is counted and gives nothing.
 """
 
@@ -42,6 +43,17 @@ def _scaled(report: Location, item: int, multiply: int, divide: int) -> int | No
     return None if value is None else value * multiply // divide
 
 
+def _area(report: Location) -> int | None:
+    """Number of the area or route that an alarm is about (tables 28 to 30)."""
+    items = report.items
+    if table.AREA in items:
+        return items[table.AREA] >> 8 & 0xFFFF_FFFF
+    if table.ROUTE_TIME in items:
+        return items[table.ROUTE_TIME] >> 24
+    area = items.get(table.OVERSPEED_AREA)
+    return None if area is None else area & 0xFFFF_FFFF
+
+
 def _temperature(report: Location) -> int | None:
     """Bit 15 says below zero, the others are degrees (JT/T 808-2019 table 27)."""
     word = report.items.get(table.CABIN_TEMPERATURE)
@@ -70,15 +82,20 @@ READERS: Final[Mapping[str, Callable[[Location], int | None]]] = {
     "Vehicle.Private.JTT808.Ignition": lambda it: it.has(table.IGNITION),
     "Vehicle.Private.JTT808.Status": lambda it: it.status,
     "Vehicle.Private.JTT808.Alarms": lambda it: it.alarms,
+    "Vehicle.Private.JTT808.Area": _area,
     "Vehicle.Private.JTT808.VehicleSignals": lambda it: it.items.get(table.VEHICLE_SIGNALS),
     "Vehicle.Private.JTT808.IO": lambda it: it.items.get(table.IO),
     "Vehicle.Private.JTT808.SignalStrength": lambda it: it.items.get(table.SIGNAL_STRENGTH),
 }
-REGIONS: Final[Mapping[int, str]] = {
-    table.OVERSPEED_AREA: "overspeed-area",
-    table.AREA: "area-passed",
-    table.ROUTE_TIME: "route-time-taken",
-}
+JUDGEMENTS: Final = sum(
+    1 << ALARMS.index(name)
+    for name in (
+        *("overspeed", "fatigue", "danger", "overspeed-warning", "fatigue-warning", "violation"),
+        *("day-driving-limit", "parked-too-long", "area", "route", "route-time"),
+        "route-deviation",
+    )
+)
+"""Alarms that tell how or where somebody drives: they are told as samples, under their consent."""
 
 
 class JttInterpreter:
@@ -135,16 +152,12 @@ class JttInterpreter:
         return series
 
     def _watch(self, report: Location, at_us: int, snapshots: list[Snapshot]) -> None:
-        """Tells alarms that have come (1) or gone (0), with what the report says of them."""
-        changed, self._alarms = report.alarms ^ self._alarms, report.alarms
+        """Tells alarms of the vehicle that have come (1) or gone (0)."""
+        alarms = report.alarms & ~JUDGEMENTS
+        changed, self._alarms = alarms ^ self._alarms, alarms
         if not changed:
             return
-        values = {
-            name: report.alarms >> bit & 1 for bit, name in enumerate(ALARMS) if changed >> bit & 1
-        }
-        values |= {
-            name: report.items[item] for item, name in REGIONS.items() if item in report.items
-        }
+        values = {name: alarms >> bit & 1 for bit, name in enumerate(ALARMS) if changed >> bit & 1}
         snapshots.append(
             {"kind": "vehicle-status", "at_us": at_us, "standard": STANDARD, "values": values}
         )

@@ -16,6 +16,7 @@ def test_there_is_a_unit_for_each_of_our_services() -> None:
     assert [unit.stem for unit in UNITS] == [
         "lastmile-agent",
         "lastmile-core",
+        "lastmile-door",
         "lastmile-gateway",
         "lastmile-kiosk",
     ]

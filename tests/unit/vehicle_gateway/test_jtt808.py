@@ -13,7 +13,7 @@ from edge.catalogue import check_body, signal
 from edge.errors import LocalError, PeerError
 from edge.ports import JTT808_LINE, FrameChunk
 from vehicle_gateway.decode import Decoder
-from vehicle_gateway.jtt808 import READERS, SNAPSHOTS_MAX, JttInterpreter
+from vehicle_gateway.jtt808 import JUDGEMENTS, READERS, SNAPSHOTS_MAX, JttInterpreter
 from vehicle_gateway.jtt808_location import ALARMS, alarm_names, read_location, read_time
 from vehicle_gateway.profile import load_profile
 
@@ -129,10 +129,10 @@ def snapshots(interpreter: JttInterpreter, *alarms: int, items: str = "") -> lis
 
 def test_an_alarm_is_told_when_it_comes_and_when_it_goes() -> None:
     interpreter = JttInterpreter()
-    told = snapshots(interpreter, 0, 1, 1, 0b11, 0b10)
+    told = snapshots(interpreter, 0, 1, 1, 0x81, 0x80)
     assert [each["values"] for each in told] == [
         {"emergency": 1},
-        {"overspeed": 1},
+        {"power-low": 1},
         {"emergency": 0},
     ]
     assert [each["at_us"] - START_US for each in told] == [10_000_000, 30_000_000, 40_000_000]
@@ -149,9 +149,17 @@ def test_which_alarms_stand_survives_a_restart() -> None:
         after.restore({"alarms": "many"})
 
 
-def test_an_alarm_of_an_area_tells_which() -> None:
-    (told,) = snapshots(JttInterpreter(), 1 << 20, items="12 06 01 00000007 01")
-    assert told["values"] == {"area": 1, "area-passed": 0x0100_0000_0701}
+@pytest.mark.parametrize(
+    "items", ["11 05 02 00000007", "12 06 01 00000007 01", "13 07 00000007 0258 01"]
+)
+def test_an_alarm_of_an_area_tells_which(items: str) -> None:
+    assert decoded(report(1 << 20, items=items))["Vehicle.Private.JTT808.Area"] == [7]
+
+
+def test_what_a_terminal_thinks_of_the_driving_is_a_sample_and_no_snapshot() -> None:
+    assert snapshots(JttInterpreter(), JUDGEMENTS) == []
+    assert decoded(report(0b110))["Vehicle.Private.JTT808.Alarms"] == [0b110]
+    assert signal("Vehicle.Private.JTT808.Alarms").law.data_class == "P"
 
 
 def test_a_flapping_alarm_is_bounded_and_counted() -> None:
