@@ -147,6 +147,14 @@ class ObdSchedule:
         for computer in self.computers.values():
             computer.queue.append(Job(message))
 
+    def ask_for_codes(self) -> None:
+        """Asks every known computer for its lamp and its stored, pending and permanent faults."""
+        for computer in self.computers.values():
+            if computer.supported.issuperset(LAMP_PIDS):
+                computer.queue.append(Job(LAMP, LAMP_PIDS))
+        for service in CODE_SERVICES:
+            self.ask(bytes([service]))
+
     @property
     def is_ready(self) -> bool:
         """Whether computers were found, and nothing is asked of them on demand any more."""
@@ -164,11 +172,10 @@ class ObdSchedule:
             self._settle(now_us)
         elif self._plan.codes_us and now_us >= self._codes_due_us:
             self._codes_due_us = now_us + self._plan.codes_us
-            for computer in self.computers.values():
-                if computer.supported.issuperset(LAMP_PIDS):
-                    computer.queue.append(Job(LAMP, LAMP_PIDS))
-            for service in CODE_SERVICES:
-                self.ask(bytes([service]))
+            self.ask_for_codes()
+        return self._ask_each(now_us)
+
+    def _ask_each(self, now_us: int) -> list[tuple[int, bytes]]:
         frames = []
         for computer in self.computers.values():
             if not self._budget.left:
