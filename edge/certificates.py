@@ -1,4 +1,4 @@
-"""Certificate requests: what a device asks the one certificate system for.
+"""Certificates: what a device asks the one certificate system for, and how long it holds.
 
 Place in the flow: keys → **certificates** → provisioning → the core's issuing CA.
 
@@ -18,6 +18,8 @@ from cryptography.x509.oid import NameOID
 from edge.errors import LocalError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edge.keys import FileIdentity
 
 COMMON_NAME_MAX = 64
@@ -37,3 +39,15 @@ def make_csr(identity: FileIdentity) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity.kid)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject)
     return request.sign(identity.private_key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def ends_us(path: Path) -> int | None:
+    """Returns until when the first certificate of a PEM file holds, microseconds UTC.
+
+    None where there is none that can be read: whoever connects with it will say why.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return int(certificate.not_valid_after_utc.timestamp()) * 1_000_000

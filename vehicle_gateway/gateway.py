@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from edge.ports import FrameSource
     from vehicle_gateway.batch import Batcher, Sink
     from vehicle_gateway.cabin import Cabin
+    from vehicle_gateway.health import Health
     from vehicle_gateway.mqtt import Publisher
     from vehicle_gateway.power import Power
 
@@ -85,12 +86,17 @@ class Gateway:
         self._asleep_us: int | None = None
         self._is_online = publisher is not None
         self._cabin: Cabin | None = None
+        self._health: Health | None = None
         self._windows = Windows()
         self._heard_us = self._told_us = sink.clock.now().monotonic_us
 
     def attend(self, cabin: Cabin) -> None:
         """Serves the driver's place too, from the next run on."""
         self._cabin = cabin
+
+    def report(self, health: Health) -> None:
+        """Tells of the box's health too, from the next run on."""
+        self._health = health
 
     def run(self, stop: threading.Event, *, exit_when_settled: bool = False) -> dict[str, Any]:
         """Works until `stop` is set, or the source has ended and everything is acknowledged.
@@ -104,6 +110,8 @@ class Gateway:
         """
         self._sink.stream.begin()
         self._batcher.resume(self._feed.source.name, repeatable=not self._feed.is_live)
+        if self._health:
+            self._health.begin()
         try:
             is_over = self._read(stop)
         finally:
@@ -111,6 +119,8 @@ class Gateway:
         self._seal_rest()
         if is_over:
             self._batcher.finish()
+        if self._health:
+            self._health.end(seals=self._feed.is_live)
         self._sink.stream.close()
         self._tell(force=True)
         while self._publisher and not stop.is_set() and not self.is_cut:
@@ -120,6 +130,7 @@ class Gateway:
             self._take_statements()
             self._serve_cabin()
             self._tell()
+            self._step_health()
         return self.summary()
 
     @property
@@ -158,6 +169,7 @@ class Gateway:
             if self._publisher and self._is_online:
                 self._publisher.pump()
             self._tell()
+            self._step_health()
             if stop.is_set():
                 return False
         return not stop.is_set()
@@ -261,6 +273,10 @@ class Gateway:
             waiting=self._sink.outbox.counts()["waiting"],
             online=self._publisher.is_connected if self._publisher else None,
         )
+
+    def _step_health(self) -> None:
+        if self._health:
+            self._health.step(seals=self._feed.is_live)
 
     def _tell(self, *, force: bool = False) -> None:
         now_us = self._sink.clock.now().monotonic_us
