@@ -19,7 +19,7 @@ Place in the flow: windows → decode → events → trips → collect → **bat
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.codec import decode, encode
@@ -38,7 +38,6 @@ from vehicle_gateway.triggers import Occasion
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge.columns import Group
     from edge.epochs import SealedStream
     from edge.outbox import Outbox
     from edge.ports import Clock, FrameChunk
@@ -262,17 +261,10 @@ class Batcher:
             DeviceFault: As `take`.
         """
         decoded, start_us = decoder.decode(window), window.times_us[0]
-        columns = Part(
-            PRIORITY_RAW,
-            start_us,
-            None,
-            groups=decoded.groups,
-            frames=decoded.frames,
-            unknown=decoded.unknown_frames,
-            dropped=decoded.counts,
-        )
         try:
             with self._sink.store.transaction():
+                self._note(decoded)
+                columns = Part(PRIORITY_RAW, start_us, None, groups=decoded.groups)
                 self._seal(columns, is_late=True)
                 if decoded.snapshots:
                     told = Part(PRIORITY_EVENT, start_us, None, snapshots=decoded.snapshots)
@@ -287,7 +279,7 @@ class Batcher:
         """Ends a trip when the vehicle has been silent for long; for live sources."""
         summary = self._conduct.trips.expire(now_us)
         if summary is not None:
-            self._seal_end(summary, self.events.finish())
+            self._seal_end(summary, self.events.finish(self._tag()))
 
     def finish(self) -> None:
         """Ends events and trip because the source has ended for good.
@@ -295,15 +287,10 @@ class Batcher:
         Raises:
             DeviceFault: The disk is full or failing: nothing has changed.
         """
-        events, trips = self.events.finish(), self._conduct.trips
+        events, trips = self.events.finish(self._tag()), self._conduct.trips
         trips.feed([], events)
         self.today.feed([], events, trips.current, self._tag())
         summary = trips.finish()
-    @property
-    def speed_mmps(self) -> int | None:
-        """The last speed of the trip that is open, else None."""
-        return self._conduct.trips.speed_mmps
-
         if events or summary is not None:
             self._seal_end(summary, events)
 
@@ -311,6 +298,11 @@ class Batcher:
     def trip(self) -> str | None:
         """The trip that is open, None between trips."""
         return self._conduct.trips.current
+
+    @property
+    def speed_mmps(self) -> int | None:
+        """The last speed of the trip that is open, else None."""
+        return self._conduct.trips.speed_mmps
 
     # ------------------------------------------------------------ inside
     def _tag(self) -> str | None:
@@ -320,7 +312,7 @@ class Batcher:
         start_us = window.times_us[0]
         trips = self._conduct.trips
         decoded = self._decoder.decode(window)
-        events = self.events.feed(decoded.groups)
+        events = self.events.feed(decoded.groups, self._tag())
         ended = trips.expire(start_us)
         trip = trips.feed(decoded.groups, events)
         self.today.feed(decoded.groups, events, trip, self._tag())
@@ -356,24 +348,17 @@ class Batcher:
         self._unsaid.update({FRAMES: decoded.frames, UNKNOWN: decoded.unknown_frames})
 
     def _seal_columns(self, start_us: int, trip: str | None, collected: Collected) -> None:
-        """Seals what is collected; of a window that leaves nothing the next one tells."""
+        """Seals what is collected; of a window that leaves nothing the next message tells."""
         if collected.groups or self._conduct.campaign.collect is None:
-            self._seal(self._raw_part(start_us, trip, collected.groups))
+            self._seal(Part(PRIORITY_RAW, start_us, trip, groups=collected.groups))
         for each in collected.captures:
             self._seal(Part(PRIORITY_TRIP, start_us, trip, groups=each.groups))
 
-    def _raw_part(self, start_us: int, trip: str | None, groups: Sequence[Group]) -> Part:
+    def _say(self, part: Part) -> Part:
+        """Returns a message that also tells of the frames of which none has told yet."""
         said, self._unsaid = +self._unsaid, Counter()
         frames, unknown = said.pop(FRAMES, 0), said.pop(UNKNOWN, 0)
-        return Part(
-            PRIORITY_RAW,
-            start_us,
-            trip,
-            groups=groups,
-            frames=frames,
-            unknown=unknown,
-            dropped=dict(sorted(said.items())),
-        )
+        return replace(part, frames=frames, unknown=unknown, dropped=dict(sorted(said.items())))
 
     def _tell_budget(self) -> None:
         spent = self._conduct.collector.budget.tell()
@@ -405,8 +390,10 @@ class Batcher:
             "driver": driver,
             "vehicle": self._vehicle.vehicle,
         }
-        for piece, plaintext in fitting(told, common):
+        for piece, plaintext in fitting(self._say(told), common):
             seq = self._sink.stream.seal(plaintext, piece.priority)
+            if piece.health is not None:
+                continue  # of the box, not of what it heard
             self.totals["batches"] += 1
             self.totals["samples"] += count_samples(piece.groups)
             self.totals["events"] += len(piece.events)

@@ -114,7 +114,7 @@ class Events:
         for tick in self.motion.ticks(groups):
             number = tick.number
             if not 0 < number - self._last <= self._gap:
-                found += self.finish()
+                found += self._end()
             for rule in (self._brake, self._gain, self._corner):
                 ended = rule.step(tick)
                 if ended:
@@ -136,11 +136,14 @@ class Events:
         found += self._hours.alerts()
         return sorted(found, key=lambda alert: (alert.since_us, alert.kind))
 
-    def finish(self) -> list[Event]:
-        """Ends everything that is going on."""
-        sharp = [rule.finish() for rule in self._sharp.values()]
-        lasting = [rule.finish() for rule in self._lasting.values()]
-        return [event for event in (*sharp, *lasting, self._hours.finish()) if event]
+    def finish(self, driver: str | None = None) -> list[Event]:
+        """Ends everything that is going on.
+
+        Args:
+            driver: Who is signed in now: what another has driven is not told under their name.
+        """
+        left = self._hours.sign(driver)
+        return [*([left] if left else []), *self._end()]
 
     def state(self) -> dict[str, Any]:
         """Returns all that the next window depends on."""
@@ -168,6 +171,11 @@ class Events:
             each.restore(state["lasting"][name])
 
     # ------------------------------------------------------------ inside
+    def _end(self) -> list[Event]:
+        sharp = [rule.finish() for rule in self._sharp.values()]
+        lasting = [rule.finish() for rule in self._lasting.values()]
+        return [event for event in (*sharp, *lasting, self._hours.finish()) if event]
+
     def _take(self, changes: Sequence[Change], place: int, until: int | None) -> int:
         """Takes the changes up to a tick in, or all of them; returns the place of the next."""
         while place < len(changes) and (until is None or changes[place][0] <= until):

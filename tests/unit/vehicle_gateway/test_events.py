@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.codec import decode, encode
 from hardware.drivers.can_log import LogSource
@@ -242,6 +244,57 @@ def test_state_restored_in_every_window_gives_the_same_events() -> None:
     assert {"overspeed", "harsh-brake"} <= {event["kind"] for event in found}
 
 
+def everything() -> list[Group]:
+    """A drive with most of what can happen, on a bus that tells most of what there is."""
+    kmh = [*wander(120), *speeds((40, 90, 20), (90, 90, 15), (90, 20, 4), (20, 20, 60), (20, 0, 9))]
+    seconds = len(kmh) // 10
+    each = range(seconds)
+    way = [26.6 + second * 0.0001 for second in range(seconds)]
+    course = [0.0] * 130 + [(second * 25) % 360 for second in range(seconds - 130)]
+    slow = {
+        "Vehicle.CurrentLocation.Latitude": way,
+        "Vehicle.CurrentLocation.Longitude": [106.7] * seconds,
+        "Vehicle.CurrentLocation.Heading": course,
+        "Vehicle.Cabin.Door.Row1.PassengerSide.IsOpen": [
+            float(s % 40 > 30) for s in range(seconds)
+        ],
+        "Vehicle.Cabin.Seat.Row1.DriverSide.IsBelted": [float(s > 50) for s in each],
+        "Vehicle.OBD.EngineSpeed": [900.0] * seconds,
+    }
+    told_slowly = [series(path, values, SECOND_US, START_US) for path, values in slow.items()]
+    return [speed(kmh), imu_of(LONGITUDINAL, kmh, bias=-0.4), *told_slowly]
+
+
+EVERYTHING = windows_of(everything())
+
+
+@given(st.sets(st.integers(0, len(EVERYTHING) - 1)))
+@settings(max_examples=25)
+def test_power_that_is_cut_anywhere_changes_no_event(cuts: set[int]) -> None:
+    results = []
+    for restarts in (set[int](), cuts):
+        events, found = Events(default_campaign()), []
+        for number, window in enumerate(EVERYTHING):
+            if number in restarts:
+                state = decode(encode(events.state()))
+                events = Events(default_campaign())
+                events.restore(state)
+            found += events.feed(window, "00ff")
+        results.append((encode(found), encode(events.state()), events.alerts()))
+    assert results[0] == results[1]
+
+
+def test_that_drive_holds_events_of_every_family() -> None:
+    found = {event["kind"] for event in told(everything())}
+    assert found >= {"overspeed", "harsh-brake", "door-open-moving", "seat-belt"}
+
+
+def test_the_state_of_an_older_version_begins_anew() -> None:
+    events = Events(default_campaign())
+    events.restore({"last": 5, "brake": [1] * 8})
+    assert events.state() == Events(default_campaign()).state()
+
+
 def test_the_recorded_drive_tells_only_what_its_speed_shows(real_data: Path) -> None:
     log = real_data / "can" / "obd_car" / "obd2_gnss_imu_600s.log"
     report = replay(LogSource(log), Decoder(load_profile()), default_campaign())
@@ -250,3 +303,30 @@ def test_the_recorded_drive_tells_only_what_its_speed_shows(real_data: Path) -> 
     assert len(report["events"]) == 7
     assert report["imu"]["path"] == LONGITUDINAL
     assert report["trips"][0]["distance_m"] == pytest.approx(11_280, rel=0.02)
+
+
+def test_a_car_on_the_highway_neither_crashes_nor_rolls_nor_corners(real_data: Path) -> None:
+    folder = real_data / "can" / "toyota"
+    decoder = Decoder(load_profile("toyota_tnga"), [folder / "toyota_new_mc_pt_generated.dbc"])
+    report = replay(LogSource(folder / "toyota_60s_bus0.log"), decoder, default_campaign())
+    counted = {event["kind"] for event in report["events"]}
+    assert counted == {"harsh-acceleration", "overspeed"}  # at night: 80 % of 70 km/h
+    assert report["trips"][0]["distance_m"] == pytest.approx(1_025, abs=10)
+
+
+def test_doors_that_cycle_on_a_standing_bus_are_no_event(real_data: Path) -> None:
+    log = real_data / "can" / "ebus_j1939" / "ebus_j1939.log"
+    report = replay(LogSource(log), Decoder(load_profile("fms_bus")), default_campaign())
+    door = report["signals"]["Vehicle.Cabin.Door.Row1.PassengerSide.IsOpen"]
+    assert (door["min"], door["max"]) == (0, 1)
+    assert report["events"] == []
+
+
+def test_a_drive_from_a_cold_start_tells_two_accelerations(real_data: Path) -> None:
+    log = real_data / "can" / "obd_car" / "00000001-60FE3F04.MF4"
+    report = replay(LogSource(log), Decoder(load_profile()), default_campaign())
+    assert [event["rule"] for event in report["events"]] == [
+        "harsh-acceleration-speed",
+        "harsh-acceleration-imu",
+    ]
+    assert report["trips"][0]["moving_s"] + report["trips"][0]["idle_s"] >= 540

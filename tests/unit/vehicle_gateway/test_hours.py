@@ -20,6 +20,8 @@ from vehicle_gateway.ticks import TICK_US
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge.columns import Group
+
 MINUTE, HOUR = 60, 3_600
 MORNING = START_US // SECOND_US  # 08:30 in Beijing
 NIGHT = MORNING + 14 * HOUR  # 22:30
@@ -226,7 +228,7 @@ def test_nobody_has_driven_longer_than_the_drive(drives: list[Leg]) -> None:
 
 
 # ------------------------------------------------------------------ within the events
-def windows(seconds: int) -> Iterator[list[Any]]:
+def windows(seconds: int) -> Iterator[list[Group]]:
     """A drive at one sample in two seconds, in windows of ten."""
     for start in range(0, seconds, 10):
         yield [series("Vehicle.Speed", [50.0] * 5, 2 * SECOND_US, START_US + start * SECOND_US)]
@@ -237,5 +239,9 @@ def test_events_tell_fatigue_and_warn_of_it() -> None:
     for window in windows(4 * HOUR + 5 * MINUTE):
         assert not events.feed(window, "00ff")
     assert [(alert.kind, alert.level) for alert in events.alerts()] == [("fatigue", "alarm")]
-    assert [event["kind"] for event in events.finish()] == ["fatigue"]
-    assert "00ff" in events.state()["hours"]["sheets"]
+    state = events.state()
+    assert "00ff" in state["hours"]["sheets"]
+    for who, told in (("00ff", 1), (None, 1), ("00aa", 0)):
+        ended = Events(default_campaign())
+        ended.restore(state)
+        assert len(ended.finish(who)) == told
