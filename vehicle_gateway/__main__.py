@@ -272,7 +272,12 @@ def _live(section: SourceSection, profile: Profile, clock: Clock) -> FrameSource
             "[source].",
             "gateway-sources",
         )
-    requesters = [ObdSchedule(profile.obd)] if profile.obd else []
+    requesters: list[Requester] = [ObdSchedule(profile.obd)] if profile.obd else []
+    if profile.uds and profile.uds.asks:
+        # Here alone: a box that asks no control unit never loads udsoncan.
+        from vehicle_gateway.uds_client import UdsClient
+
+        requesters.append(UdsClient(profile.uds))
     if section.interface == "slcan":
         return _slcan(section, requesters, clock)
     bus = BusSettings(section.interface, section.channel, section.options, requesters)

@@ -70,6 +70,11 @@ class UdsSection:
     with_length: bool = False
 
     @property
+    def asks(self) -> bool:
+        """Whether there is anything to ask on a live bus."""
+        return any(ecu.dids or ecu.codes_us for ecu in self.ecus)
+
+    @property
     def messages(self) -> frozenset[str]:
         """Names of the messages that come in answers and not in frames of their own."""
         return frozenset(name for ecu in self.ecus for name in ecu.messages)
