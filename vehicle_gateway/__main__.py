@@ -33,6 +33,7 @@ from hardware.drivers.card_serial import SerialCardReader
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.drivers.clock_disciplined import DisciplinedClock
 from hardware.drivers.clock_floor import ClockFloor
+from hardware.drivers.elm327 import ElmSettings, ElmSource
 from hardware.drivers.gnss_line import GnssSource
 from hardware.drivers.imu_line import ImuSource
 from hardware.drivers.merge import MergedSource
@@ -266,13 +267,15 @@ def _live(section: SourceSection, profile: Profile, clock: Clock) -> FrameSource
     """Returns a source in the present; a recording or the simulator stands alone."""
     if section.kind in LINES:
         return LINES[section.kind](Path(section.channel), section.baud, clock)
+    requesters: list[Requester] = [ObdSchedule(profile.obd)] if profile.obd else []
+    if section.kind == "elm327":
+        return ElmSource(ElmSettings(section.channel, section.baud, requesters), clock)
     if section.kind != "can":
         raise LocalError(
             f"A source of kind {section.kind} cannot be read beside others; make it the only "
             "[source].",
             "gateway-sources",
         )
-    requesters: list[Requester] = [ObdSchedule(profile.obd)] if profile.obd else []
     if profile.uds and profile.uds.asks:
         # Here alone: a box that asks no control unit never loads udsoncan.
         from vehicle_gateway.uds_client import UdsClient
@@ -411,7 +414,7 @@ def _door(arguments: argparse.Namespace) -> None:
     with open_door(config, SystemClock(), SystemRandomness()) as door:
         server = TcpServer(settings, door)
         _stop_on_signals(stop)
-        server.run(stop.is_set, lambda: print("listening on {}:{}".format(*server.address)))
+        server.run(stop.is_set, lambda: print("{}:{}".format(*server.address), flush=True))
         summary = {**door.summary(), "turned-away": server.turned_away}
     print(json.dumps(summary), flush=True)
 

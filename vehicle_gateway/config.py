@@ -36,17 +36,19 @@ class SourceSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[source]`, or several as `[[source]]`: what the box listens to.
 
     Attributes:
-        kind: A recorded `log`, a live `can` bus, or the simulated vehicle (`sim`).
+        kind: A recorded `log`, a live `can` bus, an OBD adapter (`elm327`), a receiver (`gnss`) or
+            an inertial sensor (`imu`) on a serial line, or the simulated vehicle (`sim`).
         log: The recording, where the kind is `log`.
         dbc: DBC files beside those of the profile.
         speed: Pace of a log or of the simulator: `full`, or `real` as it was recorded.
         interface: python-can's name of the adapter, such as `socketcan` or `slcan`.
-        channel: Such as `can0` or a serial device.
+        channel: Such as `can0` or a serial device; of an `elm327` also `socket://host:port`.
         options: Further settings of that adapter, such as `bitrate`.
         profile: Vehicle profile: a name of ours or a TOML file.
+        baud: Of the line of an adapter, receiver or sensor; 0 to seek it.
     """
 
-    kind: Literal["log", "can", "sim"] = "can"
+    kind: Literal["log", "can", "elm327", "gnss", "imu", "sim"] = "can"
     log: str = ""
     dbc: list[Path] = []
     speed: Literal["full", "real"] = "real"
@@ -54,6 +56,7 @@ class SourceSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     channel: str = "can0"
     options: dict[str, str | int | bool] = {}
     profile: str = "obd_gnss_imu"
+    baud: Annotated[int, msgspec.Meta(ge=0, le=4_000_000)] = 0
 
 
 Sources = Annotated[list[SourceSection], msgspec.Meta(min_length=1, max_length=8)]
@@ -150,6 +153,16 @@ class HealthSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     signal: Path | None = None
 
 
+class ClockSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[clock]`: what the box believes of the time.
+
+    Attributes:
+        ahead_days_max: How far past the last known time a clock may be and still be believed.
+    """
+
+    ahead_days_max: Annotated[int, msgspec.Meta(ge=1, le=7_000)] = 730
+
+
 class PowerSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[power]`: when the box sleeps, and when it lets the battery be.
 
@@ -230,6 +243,7 @@ class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     campaign: CampaignSection = CampaignSection()
     outbox: OutboxSection = OutboxSection()
     power: PowerSection = PowerSection()
+    clock: ClockSection = ClockSection()
     data_plan: DataPlanSection | None = None
     health: HealthSection = HealthSection()
     driver: DriverSection | None = None
