@@ -62,7 +62,7 @@ class TcpLine(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: it has begun."""
         self._transport = cast("asyncio.Transport", transport)
-        self._is_let_in = self._server.let_in()
+        self._is_let_in = self._server.let_in(self)
         if self._is_let_in:
             self._server.listener.opened(self)
         else:
@@ -78,7 +78,7 @@ class TcpLine(asyncio.Protocol):
         del exc
         self._transport = None
         if self._is_let_in:
-            self._server.open -= 1
+            self._server.lines.discard(self)
             self._server.listener.closed(self)
 
     def send(self, content: bytes) -> None:
@@ -103,6 +103,11 @@ class TcpLine(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Ends it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
 
 class TcpServer:
     """Listens until it is told to stop.
@@ -112,7 +117,7 @@ class TcpServer:
         listener: Who is told what happens.
 
     Attributes:
-        open: Connections now.
+        lines: Connections now.
         turned_away: Connections that were one too many.
         address: Host and port, once it listens.
     """
@@ -128,15 +133,16 @@ class TcpServer:
         self._settings = settings
         self._context = _context(settings)
         self.listener = listener
-        self.open = self.turned_away = 0
+        self.lines: set[TcpLine] = set()
+        self.turned_away = 0
         self.address = ("", 0)
 
-    def let_in(self) -> bool:
+    def let_in(self, line: TcpLine) -> bool:
         """Counts a connection in, or away."""
-        if self.open >= self._settings.connections_max:
+        if len(self.lines) >= self._settings.connections_max:
             self.turned_away += 1
             return False
-        self.open += 1
+        self.lines.add(line)
         return True
 
     def run(self, is_over: Callable[[], bool], ready: Callable[[], None] | None = None) -> None:
@@ -165,8 +171,18 @@ class TcpServer:
                 await asyncio.sleep(TICK_S)
         finally:
             server.close()
+            await self._end_all()
         if failed:
             raise failed[0]
+
+    async def _end_all(self) -> None:
+        """Ends every line while there is still a loop to end it: what was sent goes out first."""
+        for line in list(self.lines):
+            line.close()
+        await asyncio.sleep(TICK_S)
+        for line in list(self.lines):
+            line.abort()
+        await asyncio.sleep(0)
 
     async def _listen(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
         try:

@@ -83,6 +83,17 @@ def test_what_a_listener_says_reaches_the_peer_before_the_end() -> None:
     assert listener.seen == ["opened", "closed"]
 
 
+def test_a_server_that_ends_ends_its_lines_first() -> None:
+    listener = Echo()
+    with Running(listener) as connect:
+        peer = connect()
+        peer.sendall(b"a")
+        assert peer.recv(1) == b"a"
+    with peer:
+        assert peer.recv(1) == b""
+    assert listener.seen == ["opened", "closed"]
+
+
 def test_one_connection_too_many_is_turned_away() -> None:
     running = Running(Echo(), connections_max=1)
     with running as connect, connect() as first:
