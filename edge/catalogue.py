@@ -2,7 +2,8 @@
 
 Place in the flow: decode, batch, journal, evidence ask here before they keep anything.
 
-* Every signal and every kind of entry has class, purpose, lawful source, retention and readers.
+* Every signal, kind of event and kind of entry has class, purpose, lawful source, retention and
+  readers.
 * A signal's id and scale never change; its value is raw x numerator / denominator.
 * The catalogue is data (`catalogue.toml`); a mistake in it ends the program at its first use.
 """
@@ -51,6 +52,15 @@ class SignalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class EventSpec:
+    """One kind of driving event and the unit of its peak."""
+
+    kind: str
+    unit: str
+    law: Lawfulness
+
+
+@dataclass(frozen=True, slots=True)
 class KindSpec:
     """One kind of journal entry or evidence and the fields that its body may have."""
 
@@ -66,6 +76,7 @@ class Catalogue:
     by_path: Mapping[str, SignalSpec]
     by_id: Mapping[int, SignalSpec]
     kinds: Mapping[str, KindSpec]
+    events: Mapping[str, EventSpec]
 
 
 def signal(path: str) -> SignalSpec:
@@ -112,6 +123,18 @@ def require_kind(kind: str) -> KindSpec:
     return spec
 
 
+def require_event(kind: str) -> EventSpec:
+    """Returns a kind of driving event.
+
+    Raises:
+        LocalError: It is not in the catalogue.
+    """
+    spec = load_catalogue().events.get(kind)
+    if spec is None:
+        raise LocalError(f"Events of kind {kind!r} are not in the data catalogue.", "event-unknown")
+    return spec
+
+
 def check_body(kind: str, body: Mapping[str, Any]) -> None:
     """Refuses a body that holds anything the catalogue does not list for its kind.
 
@@ -148,7 +171,11 @@ def read_catalogue(tables: Mapping[str, Any]) -> Catalogue:
         name: KindSpec(name, frozenset(table["fields"]), _law_of(table, laws))
         for name, table in tables["kinds"].items()
     }
-    return Catalogue({spec.path: spec for spec in specs}, by_id, kinds)
+    events = {
+        name: EventSpec(name, table["unit"], _law_of(table, laws))
+        for name, table in tables["events"].items()
+    }
+    return Catalogue({spec.path: spec for spec in specs}, by_id, kinds, events)
 
 
 def _law(name: str, table: Mapping[str, Any]) -> Lawfulness:

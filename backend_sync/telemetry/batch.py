@@ -38,10 +38,10 @@ from backend_sync.telemetry.snapshots import (
     read_snapshots,
     snapshot_rows,
 )
-from edge.catalogue import signal_by_id
+from edge.catalogue import check_body, require_event, signal_by_id
 from edge.codec import decode, inflate
 from edge.columns import Group, decode_columns
-from edge.errors import LastmileError, PeerError
+from edge.errors import LastmileError, LocalError, PeerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,7 +143,7 @@ def read_batch(plaintext: bytes) -> Batch:
         trip=text_or_none(record, "trip"),
         groups=decode_columns(columns, samples_max=SAMPLES_MAX) if columns else [],
         events=[_event(event) for event in events],
-        trip_summary=mapping(record, "trip_summary") if "trip_summary" in record else None,
+        trip_summary=_summary(record) if "trip_summary" in record else None,
         frames=integer(counts, "frames", 0, 2**40),
         samples=integer(counts, "samples", 0, SAMPLES_MAX),
         snapshots=read_snapshots(record),
@@ -256,15 +256,34 @@ def _event(event: object) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise PeerError("An event of the batch is not a map.", "batch-events")
     start_us = integer(event, "start_us", 0, TIME_US_MAX)
+    kind, unit = text(event, "kind"), text(event, "unit")
+    try:
+        known = require_event(kind).unit
+    except LocalError as error:
+        raise PeerError(str(error), "batch-events") from error
+    if unit != known:
+        raise PeerError(f"The peak of {kind} is in {known}, not in {unit}.", "batch-events")
     return {
-        "kind": text(event, "kind"),
+        "kind": kind,
         "start_us": start_us,
         "end_us": integer(event, "end_us", start_us, TIME_US_MAX),
         "peak": integer(event, "peak", INTEGER_MIN, INTEGER_MAX),
-        "unit": text(event, "unit"),
+        "unit": unit,
         "severity": str(event.get("severity", ""))[:TEXT_CHARACTERS_MAX],
         "rule": str(event.get("rule", ""))[:TEXT_CHARACTERS_MAX],
     }
+
+
+def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Takes the summary of a trip if all its fields are in the data catalogue."""
+    summary = mapping(record, "trip_summary")
+    if not all(isinstance(name, str) for name in summary):
+        raise PeerError("A field of the trip summary has no name.", "batch-trip")
+    try:
+        check_body("trip-summary", summary)
+    except LocalError as error:
+        raise PeerError(str(error), "batch-trip") from error
+    return summary
 
 
 def concatenate(kind: str, tables: Iterable[pa.Table]) -> pa.Table:

@@ -168,11 +168,11 @@ def run_batch(data: bytes) -> None:
 
 def batch_seeds() -> list[bytes]:
     """Batches with and without each part."""
-    event = {"kind": "harsh-brake", "start_us": 1, "end_us": 2, "peak": -400, "unit": "cm/s^2",
+    event = {"kind": "harsh-brake", "start_us": 1, "end_us": 2, "peak": -400, "unit": "mm/s2",
              "severity": "high", "rule": "r"}  # fmt: skip
     least = {"v": 1, "start_us": 1_000, "vehicle": "V-1", "counts": {"frames": 3, "samples": 3}}
     full = {**least, "driver": "D-1", "trip": "T-1", "events": [event],
-            "columns": encode_columns(GROUPS[:1], 0), "trip_summary": {"km": 3, "x": [1, {"y": 2}]},
+            "columns": encode_columns(GROUPS[:1], 0), "trip_summary": {"distance_m": 3, "events": [1, {"y": 2}]},
             }  # fmt: skip
     big = {**full, "columns": encode_columns([Group([0, 1], {1: [2**60, -(2**63)]})], 0)}
     return [encode(least), encode(full), encode(big)]

@@ -12,6 +12,7 @@ import pytest
 from edge.catalogue import (
     check_body,
     read_catalogue,
+    require_event,
     require_kind,
     signal,
     signal_by_id,
@@ -93,3 +94,11 @@ def test_the_catalogue_may_not_have(claim: str) -> None:
     with pytest.raises(LocalError) as refusal:
         read_catalogue(broken(**changes))
     assert refusal.value.code == code
+
+
+def test_every_kind_of_event_says_its_unit_and_why_it_may_be_kept() -> None:
+    spec = require_event("harsh-brake")
+    assert (spec.unit, spec.law.data_class) == ("mm/s2", "P")
+    with pytest.raises(LocalError) as refusal:
+        require_event("yawning")
+    assert refusal.value.code == "event-unknown"

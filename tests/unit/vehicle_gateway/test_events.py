@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.catalogue import load_catalogue, require_event
 from edge.codec import decode, encode
 from hardware.drivers.can_log import LogSource
 from tests.unit.vehicle_gateway.yard import (
@@ -23,6 +24,7 @@ from vehicle_gateway.decode import Decoder
 from vehicle_gateway.events import Events
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.replay import replay
+from vehicle_gateway.shape import SHAPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -282,6 +284,12 @@ def test_power_that_is_cut_anywhere_changes_no_event(cuts: set[int]) -> None:
             found += events.feed(window, "00ff")
         results.append((encode(found), encode(events.state()), events.alerts()))
     assert results[0] == results[1]
+
+
+def test_every_rule_of_driving_is_a_kind_of_event_of_the_data_catalogue() -> None:
+    assert set(SHAPE) - {"motion", "trip"} == set(load_catalogue().events)
+    for event in told(everything()):
+        assert event["unit"] == require_event(event["kind"]).unit
 
 
 def test_that_drive_holds_events_of_every_family() -> None:

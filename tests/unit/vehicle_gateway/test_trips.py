@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.catalogue import check_body
 from edge.codec import decode, encode
 from tests.unit.vehicle_gateway.yard import SECOND_US, START_US, series, speeds, windows_of
 from vehicle_gateway.campaign import default_campaign
@@ -170,6 +171,16 @@ def rich(legs: list[tuple[int, int, int]]) -> list[Group]:
         "Vehicle.Powertrain.TractionBattery.CurrentCurrent": [40 - each for each in kmh],
     }
     return [series(path, values, SECOND_US, START_US) for path, values in paths.items()]
+
+
+def test_a_summary_has_only_fields_of_the_data_catalogue() -> None:
+    trips = Trips(default_campaign(), "box-1")
+    for window in windows_of(rich([(0, 60, 60), (60, 60, 60)])):
+        trips.feed(window, [])
+    summary = trips.finish()
+    assert summary is not None
+    check_body("trip-summary", summary)
+    assert {"fuel_ml", "energy_wh", "odometer_m_start"} <= set(summary)
 
 
 paces = st.lists(

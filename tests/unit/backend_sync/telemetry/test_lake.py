@@ -129,13 +129,20 @@ def test_without_consent_no_driver_reaches_the_lake(
 def test_a_trip_summary_becomes_one_row(
     connection: Connection, core: Core, box: Box, tmp_path: Path
 ) -> None:
-    summary = {"distance_m": 1200, "ended_us": START_US}
+    summary = {"distance_m": 1200, "end_us": START_US}
     store(connection, core, [box.start(), box.batch(1, plaintext(1, trip_summary=summary))])
     flush(connection, core.ring(), tmp_path)
     (row,) = rows(tmp_path, "trips")
-    assert row["summary"] == f'{{"distance_m": 1200, "ended_us": {START_US}}}'
+    assert row["summary"] == f'{{"distance_m": 1200, "end_us": {START_US}}}'
 
 
+EVENT = {
+    "kind": "collision",
+    "start_us": START_US,
+    "end_us": START_US,
+    "peak": 9_900,
+    "unit": "mm/s2",
+}
 DTC = {
     "kind": "dtc",
     "at_us": START_US,
@@ -178,6 +185,10 @@ def unknown_signal() -> bytes:
         plaintext(2, columns=b"\xff\xff"),
         plaintext(2, columns=unknown_signal()),
         plaintext(2, events=[{"kind": "x"}]),
+        plaintext(2, events=[{**EVENT, "kind": "yawning"}]),
+        plaintext(2, events=[{**EVENT, "unit": "km/h"}]),
+        plaintext(2, trip_summary={"distance_m": 1, "passengers": 31}),
+        plaintext(2, trip_summary={7: 1, "distance_m": 1}),
         plaintext(2, vehicle=5),
         plaintext(2, start_us=-1),
         plaintext(2, counts=None),
