@@ -197,10 +197,14 @@ def read_table(document: bytes) -> PointsTable:
     )
 
 
+def shipped_document() -> bytes:
+    """Returns the exact bytes of the table for driving behaviour that ships with the package."""
+    return resources.files("edge").joinpath("driver_points.json").read_bytes()
+
+
 def shipped_table() -> PointsTable:
-    """Returns the table for driving behaviour that ships with the package."""
-    place = resources.files("edge").joinpath("driver_points.json")
-    return read_table(place.read_bytes())
+    """Returns that table, read."""
+    return read_table(shipped_document())
 
 
 def _check_features(raw: _Document) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from backend_sync.core.amounts import format_yuan
 from backend_sync.core.reconcile import reconcile
 from backend_sync.credit.decide import decide_driver
+from backend_sync.credit.official import publish_grade
 from backend_sync.telemetry.report import count_lake, totals
 from edge.errors import LocalError
-from edge.points import shipped_table
+from edge.points import shipped_document, shipped_table
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,7 +30,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def grade(desk: Desk, arguments: Namespace) -> str:
-    """Grades a driver by the shipped table and stores the decision.
+    """Grades a driver by the shipped table, stores the decision, and tells the driver's boxes.
 
     Raises:
         LocalError: `--as-of` is no instant.
@@ -37,6 +38,9 @@ def grade(desk: Desk, arguments: Namespace) -> str:
     as_of_us = parse_instant(arguments.as_of) if arguments.as_of else desk.now_us()
     lake = desk.config.lake.dir
     record = decide_driver(desk.connection, lake, shipped_table(), arguments.driver, as_of_us)
+    if arguments.publish:
+        told = publish_grade(desk.connection, desk.keys.core, record, shipped_document())
+        record = {**record, "told": told}
     return to_json(record) if arguments.json else describe_grade(record)
 
 
@@ -83,6 +87,8 @@ def describe_grade(record: Mapping[str, Any]) -> str:
         f"  {reason['points']:+5d}  {reason['en']} ({reason['feature']}: {reason['value']})"
         for reason in record["reasons"]
     )
+    if "told" in record:
+        lines.append(f"to be told to {', '.join(record['told']) or 'no box'}")
     return "\n".join([*lines, f"decision {record['decision_id']}"])
 
 

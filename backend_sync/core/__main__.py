@@ -27,6 +27,7 @@ from backend_sync.core.config import CoreConfig
 from backend_sync.core.database import connect, prepare, used_server
 from backend_sync.core.site import Site
 from backend_sync.telemetry import command_keys
+from backend_sync.telemetry.command_roster import roster_publish
 from edge.config import load_config
 from edge.errors import LastmileError, LocalError
 from edge.log import setup_logging
@@ -54,6 +55,8 @@ USAGE_CODES: Final = frozenset(
         "service-file",
         "service-json",
         "request-missing",
+        "roster-device",
+        "roster-file",
     }
 )
 VERBS: Final[dict[str, Callable[[register.Desk, argparse.Namespace], str]]] = {
@@ -67,6 +70,7 @@ VERBS: Final[dict[str, Callable[[register.Desk, argparse.Namespace], str]]] = {
     "keys retire": command_keys.keys_retire,
     "keys seed": command_keys.keys_seed,
     "evidence": evidence,
+    "roster publish": roster_publish,
     "grade": figures.grade,
     "report": figures.report,
 }

@@ -32,6 +32,7 @@ EPILOG: Final = """examples:
   lastmile-core keys list --config core.toml
   lastmile-core keys retire --config core.toml 0123456789abcdef
   lastmile-core keys seed --config core.toml chip-1 --from seed.hex
+  lastmile-core roster publish --config core.toml --device box-1 --file drivers.json
   lastmile-core grade --config core.toml --driver d-1
   lastmile-core report --config core.toml --json
   lastmile-core evidence --config core.toml proof.cose
@@ -52,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         add(verbs)
     for add in (_add_lease, _add_catalogue, _add_keys, _add_grade, _add_report, _add_evidence):
         add(verbs)
+    _add_roster(verbs)
     return parser
 
 
@@ -171,8 +173,19 @@ def _add_grade(verbs: Verbs) -> None:
     verb.set_defaults(verb="grade")
     _config(verb)
     verb.add_argument("--driver", required=True, help="pseudonym of the driver")
+    verb.add_argument(
+        "--publish", action="store_true", help="tell the boxes where the driver agreed"
+    )
     verb.add_argument("--as-of", help="ISO 8601 instant with offset (default: now)")
     verb.add_argument("--json", action="store_true", help="print the decision record")
+
+
+def _add_roster(verbs: Verbs) -> None:
+    verb = _pair(verbs, "roster", "publish", "tell a vehicle box who may sign in there")
+    verb.add_argument("--device", required=True, help="which gateway")
+    verb.add_argument(
+        "--file", required=True, help="JSON list of {subject, number, name, card, pin}, - reads it"
+    )
 
 
 def _add_report(verbs: Verbs) -> None:

@@ -36,6 +36,7 @@ from backend_sync.telemetry.keyring import KeyRing
 from backend_sync.telemetry.refusal import RefusalLimit, refusal_record
 from backend_sync.telemetry.seeds import sweep_keys
 from backend_sync.telemetry.store import BATCH_MESSAGES_MAX, Stored, Taken, take_in
+from backend_sync.telemetry.words import due_words, note_told
 from edge.errors import DeviceFault
 from edge.keys import sign_evidence
 from edge.retry import Backoff, Pauses
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 QUEUE_MAX = 5_000
 QOS = 1
 WAIT_S = 0.25
+TELL_US = 2_000_000
 SECOND_US = 1_000_000
 KEEPALIVE_S = 30
 DATABASE = Pauses(base_us=1_000_000, cap_us=8_000_000, least_us=200_000)
@@ -134,6 +136,7 @@ class Consumer:
         self._ingest = Ingest(KeyRing(settings.hpke, settings.secret), settings.device_key)
         self._arrivals: queue.Queue[mqtt.MQTTMessage] = queue.Queue(QUEUE_MAX)
         self._refusals = RefusalLimit()
+        self._told_us = -TELL_US
         self._database = Backoff(DATABASE, settings.randomness)
         self._reconnects = Backoff(RECONNECT, settings.randomness)  # of paho's thread alone
         self._client = self._make_client()
@@ -163,6 +166,7 @@ class Consumer:
     def _consume_on(self, connection: psycopg.Connection[Any], stop: threading.Event) -> None:
         while not stop.is_set():
             arrivals = self._collect()
+            self._tell_words(connection)
             if not arrivals:
                 continue
             try:
@@ -196,6 +200,17 @@ class Consumer:
         pairs = [(arrival.topic, bytes(arrival.payload)) for arrival in arrivals]
         now_us = self._settings.clock.now().wall_us
         return take_in(connection, self._ingest, self._settings.org, pairs, now_us)
+
+    def _tell_words(self, connection: psycopg.Connection[Any]) -> None:
+        """Hands over what is due to be told, every few seconds."""
+        now = self._settings.clock.now()
+        if now.monotonic_us - self._told_us < TELL_US or not self._client.is_connected():
+            return
+        self._told_us = now.monotonic_us
+        words = due_words(connection, now.wall_us)
+        for word in words:
+            self._client.publish(down_topic(self._settings.org, word.device), word.message, QOS)
+        note_told(connection, words, now.wall_us)
 
     def _put_back(self, arrivals: list[mqtt.MQTTMessage]) -> None:
         """Keeps arrivals for the next try; those without room are sent again by their device."""

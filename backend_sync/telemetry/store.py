@@ -23,6 +23,7 @@ from backend_sync.telemetry.devices import load_standings, lock_devices, save_st
 from backend_sync.telemetry.ingest import DUPLICATE, Ingest, Verdict
 from backend_sync.telemetry.refusal import Refusal, refusal_of
 from backend_sync.telemetry.stream import NOTHING, Close, Gap, Stream, digest_of
+from backend_sync.telemetry.words import forget_people
 from edge.errors import LocalError
 
 if TYPE_CHECKING:
@@ -245,6 +246,7 @@ def _load_digests(
 
 
 def _save(connection: psycopg.Connection[Any], work: _Work, known_us: int) -> None:
+    forget_people(connection, _withdrawn(work.fresh))
     with connection.cursor() as cursor:
         save_standings(cursor, work.standings, known_us)
         _save_streams(cursor, [work.streams[key] for key in sorted(work.touched)])
@@ -317,6 +319,15 @@ def _save_consents(cursor: psycopg.Cursor[Any], fresh: Sequence[Claim], known_us
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
         [(*row, digest_of(c.message), c.device, c.message, known_us) for c, row in rows],
     )
+
+
+def _withdrawn(fresh: Sequence[Claim]) -> list[str]:
+    """Returns who has withdrawn: nothing more is told about them."""
+    rows = [row for each in fresh if each.kind == "consent" and (row := _consent_row(each))]
+    subject, withdrawn = (
+        [name for name, _ in CONSENT_FIELDS].index(name) for name in ("subject", "withdrawn")
+    )
+    return [row[subject] for row in rows if row[withdrawn]]
 
 
 def _consent_row(claim: Claim) -> tuple[Any, ...] | None:

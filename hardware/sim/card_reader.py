@@ -1,7 +1,9 @@
 """A card reader of the RDM6300 family, at the far end of a line.
 
-Place in the flow: a test or a demonstration → **card_reader** → pseudo-terminal →
-`hardware.drivers.card_serial`. It writes the frames drawn there.
+Place in the flow: a test or a demonstration → **card_reader** → pseudo-terminal → card_serial.
+
+* It writes the frames that are drawn in `hardware.drivers.card_serial`, again and again while a
+  card is held, as such a reader does.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ Item {
             width: parent.width
             visible: view.rated
             font.pixelSize: Theme.small
-            text: Words.say("今日 %1 分\n%2 公里", "Today: %1 points\n%2 km").arg(view.today?.score ?? "").arg(
-                view.today?.km ?? 0)
+            text: Words.say("今日 %1 分\n%2 公里", "Today: %1 points\n%2 km").arg(
+                view.today?.score ?? "").arg(view.today?.km ?? 0)
         }
         Label {
             objectName: "official"
@@ -97,10 +97,10 @@ Item {
             visible: text !== ""
             text: !view.consented ? Words.say(
                 "您没有同意记录：车辆照常行驶，提醒照常，不形成个人驾驶记录。",
-                "You did not agree to recording: drive as usual, alerts stay, no record of you is made.")
-                : view.alerted || (view.today?.reasons ?? []).length > 0 ? "" : view.rated ? Words.say(
-                "今天没有扣分项，保持下去。", "Nothing cost points today. Keep it up.") : Words.say(
-                "行驶一公里以上后显示今日评级。", "Today's grade shows after a kilometre.")
+                "You did not agree: drive as usual, alerts stay, no record of you is made.")
+                : view.alerted || (view.today?.reasons ?? []).length > 0 ? "" : view.rated
+                ? Words.say("今天没有扣分项，保持下去。", "Nothing cost points today. Keep it up.")
+                : Words.say("行驶一公里以上后显示今日评级。", "Today's grade shows after a kilometre.")
         }
     }
     Row {

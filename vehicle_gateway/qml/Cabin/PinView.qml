@@ -106,7 +106,8 @@ Item {
                 enabled: modelData === "enter" ? view.typed.length >= view.least : modelData
                     === "erase" ? view.typed !== "" : true
                 text: modelData === "erase" ? Words.say("删除", "Erase") : modelData === "enter"
-                    ? view.second ? Words.say("登录", "Sign in") : Words.say("下一步", "Next") : modelData
+                    ? view.second ? Words.say("登录", "Sign in") : Words.say("下一步", "Next")
+                    : modelData
                 onClicked: {
                     if (modelData === "enter")
                         view.enter();

@@ -23,8 +23,8 @@ Rectangle {
             width: parent.width
             font.bold: true
             font.pixelSize: Theme.small
-            text: Words.say("%1（少 %2 分）", "%1 (−%2)").arg(Words.say(card.reason.zh, card.reason.en)).arg(
-                card.reason.cost)
+            text: Words.say("%1（少 %2 分）", "%1 (−%2)").arg(
+                Words.say(card.reason.zh, card.reason.en)).arg(card.reason.cost)
         }
         Label {
             width: parent.width

@@ -130,6 +130,18 @@ def test_a_bank_is_opened_by_its_command_line_and_every_step_repeats(
     assert text.startswith("d-1: grade unrated, 500 points")
 
 
+def test_a_roster_is_told_to_a_gateway_and_a_grade_to_nobody_without_consent(bank: Bank) -> None:
+    bank.add("box-1", "gateway")
+    drivers = bank.folder / "drivers.json"
+    drivers.write_text('[{"subject": "d-1", "number": "17", "pin": "4711"}]')
+    where = ["--device", "box-1", "--file", str(drivers)]
+    assert "1 drivers may sign in at box-1" in bank.do("roster", "publish", *where)
+    assert "no gateway" in bank.do(
+        "roster", "publish", "--device", "box-2", "--file", str(drivers), code=2
+    )
+    assert "told to no box" in bank.do("grade", "--driver", "d-1", "--publish")
+
+
 def test_a_bundle_tells_a_kiosk_all_and_gives_the_lookup_key_to_it_alone(bank: Bank) -> None:
     bundle = bank.add("kiosk-1")
     config = load_config(bank.config, CoreConfig)

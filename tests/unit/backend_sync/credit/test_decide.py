@@ -8,11 +8,11 @@ import pytest
 
 from backend_sync.core.keypairs import KeyFolder
 from backend_sync.credit.decide import decide_driver, replay_stored
-from edge.points import UNRATED, shipped_table
 from backend_sync.telemetry.lake import flush
 from backend_sync.telemetry.store import take_in
 from edge.errors import LocalError
 from edge.keys import FileIdentity
+from edge.points import UNRATED, shipped_table
 from tests.unit.backend_sync.telemetry.box import ORG, START_US, Core
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backend_sync.credit.consent import DRIVING_GRADE, Consent
 from backend_sync.credit.grade import encode_record, grade_driver, record_id, replay_decision
-from edge.points import UNRATED, shipped_table
 from edge.errors import PeerError
+from edge.points import UNRATED, shipped_table
 
 CONSENT = Consent("driver-1", DRIVING_GRADE, "aa" * 32, "zh", 1, 10**16, withdrawn=False)
 CAREFUL: dict[str, float | None] = {

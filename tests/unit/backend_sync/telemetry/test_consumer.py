@@ -15,6 +15,7 @@ from backend_sync.core.keypairs import KeyFolder
 from backend_sync.core.policies import rotate_key
 from backend_sync.telemetry.consumer import TelemetrySettings, run
 from backend_sync.telemetry.report import count_lake, totals
+from backend_sync.telemetry.words import Word, due_words, keep_word
 from edge.errors import PeerError
 from edge.keys import open_evidence, verifier
 from edge.policy import Policy, open_policy
@@ -157,6 +158,15 @@ def test_what_a_box_sends_is_acknowledged_with_a_signature_and_reaches_the_lake(
     assert (counted["samples"], counted["events"], counted["double"]) == (180, 20, 0)
     report = totals(connection)
     assert (report["batches"], report["lost"], report["unflushed"]) == (20, 0, 0)
+
+
+def test_what_the_core_has_to_tell_reaches_the_box_as_it_was_signed(
+    settings: TelemetrySettings, session: Peer, box: Box, connection: psycopg.Connection[Any]
+) -> None:
+    keep_word(connection, Word(box.device, "roster", "", 1, b"signed elsewhere"))
+    with running(settings):
+        assert session.next(30.0) == (DOWN, b"signed elsewhere")
+    assert due_words(connection, START_US) == []
 
 
 def test_a_core_that_was_away_stores_what_is_sent_again_and_nothing_twice(
