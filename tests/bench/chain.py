@@ -15,41 +15,26 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import epochs, outbox, policies
-from edge.keys import FileIdentity, HpkeKeypair, LocalSecret
-from edge.policy import Policy
 from edge.ports import EXTENDED_ID
-from edge.store import open_store
-from edge.suites import A256GCM
 from hardware.drivers.broker import BrokerFiles, start_broker
-from hardware.drivers.can_log import LogSource
-from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.sim.vehicle import SimSettings, SimulatedSource
 from tests.bench import naive
-from tests.bench.naive import Outcome
+from tests.bench.ground.box import ADDRESS, DEVICE, seal_log
 from tests.conftest import real_data_folder
 from tests.unit.hardware.pki import Pki
-from vehicle_gateway import batch, driver
-from vehicle_gateway.batch import Batcher, Sink, Vehicle
-from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
-from vehicle_gateway.driver import DriverBook, make_statement
-from vehicle_gateway.mqtt import Address, BrokerPlace
+from vehicle_gateway.mqtt import BrokerPlace
 from vehicle_gateway.profile import load_profile
-from vehicle_gateway.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge.store import Store
+    from tests.bench.naive import Outcome
 
 RECORDING = "can/obd_car/obd2_gnss_imu_600s.log"
-DEVICE = "box-1"
-ADDRESS = Address("bench", DEVICE)
 
 
 def find_log(folder: Path) -> Path:
@@ -69,51 +54,6 @@ def find_log(folder: Path) -> Path:
                 file.write(f"({time_us / 1e6:.6f}) can0 {number}#{payload.hex().upper()}\n")
     print("log: simulated drive of 600 s (the recording is absent)")
     return path
-
-
-def run_ours(log: Path, folder: Path) -> Outcome:
-    """Seals the whole recording into a new outbox."""
-    identity = FileIdentity.create(folder / "identity.pem", DEVICE)
-    core = HpkeKeypair.create(folder / "core.pem")
-    migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
-    with open_store(folder / "outbox.db", migrations) as store:
-        sink = _sink(store, identity, core)
-        decoder = Decoder(load_profile())
-        batcher = Batcher(sink, Vehicle(DEVICE, "bus-1"), decoder, default_campaign())
-        started = time.perf_counter()
-        sink.stream.begin()
-        given_us = sink.clock.now().wall_us
-        sink.drivers.take_in(
-            make_statement("driver-1", "zh", given_us, 365, withdrawn=False), sink.stream
-        )
-        batcher.resume(log.name, repeatable=True)
-        windows = Windows()
-        for chunk in LogSource(log).chunks():
-            for window in windows.add(chunk):
-                batcher.take(window)
-        rest = windows.cut()
-        if rest is not None:
-            batcher.take(rest)
-        batcher.finish()
-        sink.stream.close()
-        seconds = time.perf_counter() - started
-        totals = batcher.totals
-        return Outcome(totals["frames"], totals["samples"], totals["sealed_bytes"], seconds)
-
-
-def _sink(store: Store, identity: FileIdentity, core: HpkeKeypair) -> Sink:
-    clock = SystemClock()
-    waiting = outbox.Outbox(store, DEVICE)
-    ports = epochs.StreamPorts(
-        signer=identity,
-        policy=Policy(DEVICE, 1, (A256GCM,), core.public_bytes),
-        clock=clock,
-        randomness=SystemRandomness(),
-        topic=ADDRESS.up,
-    )
-    stream = epochs.SealedStream(store, waiting, ports)
-    secret = LocalSecret(identity, driver.SEALED_FOR, SystemRandomness())
-    return Sink(store, waiting, stream, DriverBook(store, secret), clock)
 
 
 def run_naive(log: Path, frames_max: int, folder: Path, runs: int) -> list[Outcome]:
@@ -169,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in range(runs):
             place = folder / f"ours-{number}"
             place.mkdir()
-            ours.append(run_ours(log, place))
+            ours.append(seal_log(log, Decoder(load_profile()), place))
         theirs = run_naive(log, frames_max, folder, 3)
     print(json.dumps(report(ours, theirs)))
     return 0

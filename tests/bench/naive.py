@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 INFLIGHT_MAX = 1_000
 ANSWER_S = 60.0
+PGN_MASK = 0x03FF_FF00
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,19 @@ class Outcome:
         return self.size / self.samples
 
 
-def load_database(dbcs: Sequence[Path]) -> Database:
-    """Loads the vehicle's DBCs, and OBD answers as the multiplexed message that cantools knows."""
-    database = cantools.database.can.Database()
+def load_database(dbcs: Sequence[Path], *, is_j1939: bool = False) -> Database:
+    """Loads DBCs, and OBD answers as the multiplexed message that cantools knows.
+
+    Args:
+        dbcs: Files; signals may overlap, as carmakers' do.
+        is_j1939: Whether messages are known by their PGN, whoever sends them.
+    """
+    mask = PGN_MASK if is_j1939 else None
+    database = cantools.database.can.Database(frame_id_mask=mask, strict=False)
     for path in dbcs:
-        database.add_dbc_file(str(path))
-    database.add_dbc_string(obd_dbc())
+        database.add_dbc_file(str(path), encoding="cp1252")
+    if not is_j1939:
+        database.add_dbc_string(obd_dbc())
     return database
 
 
@@ -110,9 +118,9 @@ def run(log: Path, frames_max: int, database: Database, place: BrokerPlace, topi
 
 def _decode(database: Database, message: can.Message) -> dict[str, Any]:
     try:
-        found = database.decode_message(
-            message.arbitration_id, bytes(message.data), decode_choices=False
-        )
+        # `decode_message` of cantools forgets the mask of the ids; this does not.
+        known = database.get_message_by_frame_id(message.arbitration_id)
+        found = known.decode(bytes(message.data), decode_choices=False)
     except (KeyError, cantools.database.DecodeError):
         return {}
     assert isinstance(found, dict)
