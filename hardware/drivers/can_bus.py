@@ -49,9 +49,7 @@ CONTROLLER_STATES: Final[Mapping[int, str]] = {
     0x0C: "error-warning",
     0x30: "error-passive",
 }
-TIME_US_MIN: Final = (
-    946_684_800_000_000  # 2000-01-01: below it an adapter counts from its own start
-)
+STAMP_US_MAX: Final = 1_000_000
 
 LISTEN_ONLY: Final[Mapping[str, Mapping[str, Any]]] = {
     # Interface of python-can 4.6 → what makes it silent. SocketCAN is silent by its link setting:
@@ -132,14 +130,15 @@ class BusSource:
         times_us: list[int] = []
         ids: list[int] = []
         payloads: list[bytes] = []
-        now_us = self._clock.now().monotonic_us
+        now = self._clock.now()
+        now_us, wall_us = now.monotonic_us, now.wall_us
         end_us = now_us + CHUNK_US_MAX
         while now_us < end_us and len(ids) < CHUNK_FRAMES_MAX:
             self._ask(bus, now_us)
             wait_us = min(end_us - now_us, self._wait_us_max)
             for message in self._drain(bus, wait_us):
                 if self._is_data(message):
-                    times_us.append(self._time_us(message.timestamp))
+                    times_us.append(self._time_us(message.timestamp, wall_us))
                     flag = EXTENDED_ID if message.is_extended_id else 0
                     ids.append(message.arbitration_id | flag)
                     payloads.append(bytes(message.data))
@@ -185,9 +184,15 @@ class BusSource:
             told |= {name for bits, name in CONTROLLER_STATES.items() if data[1] & bits}
         self._skipped.update(told)
 
-    def _time_us(self, seconds: float) -> int:
+    def _time_us(self, seconds: float, begun_us: int) -> int:
+        """Returns when a frame arrived, by the box's clock.
+
+        The adapter's own stamp is finer, but only if it is of the same clock: some count from their
+        own start, and the kernel's are of a machine's clock that may be in 1970.
+        """
         time_us = round(seconds * 1_000_000)
-        return time_us if time_us >= TIME_US_MIN else self._clock.now().wall_us
+        same = abs(time_us - begun_us) <= STAMP_US_MAX
+        return time_us if same else self._clock.now().wall_us
 
 
 def open_bus(settings: BusSettings) -> can.BusABC:

@@ -9,7 +9,7 @@ import can
 import pytest
 
 from edge.errors import DeviceFault
-from edge.ports import EXTENDED_ID
+from edge.ports import EXTENDED_ID, Instant
 from hardware.drivers.can_bus import (
     BusSettings,
     BusSource,
@@ -68,6 +68,24 @@ def test_frames_come_in_chunks_with_time_and_id(source: BusSource, far_end: can.
     assert abs(chunk.times_us[0] - before_us) < 2_000_000
     assert chunk.position == 2
     assert source.skipped == {}
+
+
+def test_stamps_of_another_clock_than_the_boxs_are_not_believed(
+    far_end: can.BusABC, request: pytest.FixtureRequest
+) -> None:
+    class AnHourAhead(SystemClock):
+        def now(self) -> Instant:
+            real = super().now()
+            return Instant(real.wall_us + 3_600_000_000, real.boot_id, real.monotonic_us)
+
+    clock = AnHourAhead()
+    source = BusSource(BusSettings("virtual", request.node.name), clock)
+    chunks = source.chunks()
+    next(chunks)
+    before_us = clock.now().wall_us
+    far_end.send(frame(0x7E8))
+    assert 0 <= next(chunks).times_us[0] - before_us < 2_000_000
+    source.close()
 
 
 def test_error_and_remote_frames_are_counted(source: BusSource, far_end: can.BusABC) -> None:

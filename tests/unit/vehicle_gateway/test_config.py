@@ -91,3 +91,24 @@ profile = "toyota_tnga"
     assert [each.kind for each in read(tmp_path, MINIMAL).sources] == ["can"]
     with pytest.raises(LocalError, match="source"):
         read(tmp_path, MINIMAL.replace("[gateway]", "source = []\n[gateway]"))
+
+
+def test_receivers_and_sensors_on_serial_lines_are_sources(tmp_path: Path) -> None:
+    text = """
+[clock]
+ahead_days_max = 90
+
+[[source]]
+kind = "gnss"
+channel = "/dev/ttyUSB0"
+profile = "gnss"
+
+[[source]]
+kind = "imu"
+channel = "/dev/ttyUSB1"
+baud = 9600
+profile = "imu"
+"""
+    config = read(tmp_path, MINIMAL + text)
+    assert [(each.kind, each.baud) for each in config.sources] == [("gnss", 0), ("imu", 9_600)]
+    assert (config.clock.ahead_days_max, read(tmp_path, MINIMAL).clock.ahead_days_max) == (90, 730)
