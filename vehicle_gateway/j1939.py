@@ -96,10 +96,10 @@ class J1939Interpreter:
     def state(self) -> dict[str, Any]:
         """Returns what must survive a restart."""
         return {
-            "believed": {
-                f"{pgn:X}": group.believed
+            "groups": {
+                f"{pgn:X}": [group.believed, group.awaited_us]
                 for pgn, group in self._groups.items()
-                if group.believed is not None
+                if group.believed is not None or group.awaited_us is not None
             },
             "transport": self._transport.state(),
             "told": self._told.state(),
@@ -113,14 +113,14 @@ class J1939Interpreter:
             LocalError: It is no state of a J1939 bus.
         """
         try:
-            believed = {int(pgn, 16): int(own) for pgn, own in state.get("believed", {}).items()}
+            groups = {int(pgn, 16): _pair(row) for pgn, row in state.get("groups", {}).items()}
             self._faulty = {str(unit) for unit in state.get("faulty", [])}
         except (AttributeError, TypeError, ValueError) as error:
             raise LocalError(
                 f"The saved J1939 state is damaged: {error}.", "decoder-state"
             ) from error
         for pgn, group in self._groups.items():
-            group.believed = believed.get(pgn)
+            group.believed, group.awaited_us = groups.get(pgn, (None, None))
         self._transport.restore(state.get("transport", []))
         self._told.restore(state.get("told", {}))
 
@@ -179,6 +179,14 @@ class J1939Interpreter:
             else:
                 self._faulty.discard(unit)
         return self._told.is_news(snapshot)
+
+
+def _pair(row: Sequence[Any]) -> tuple[int | None, int | None]:
+    believed, awaited_us = row
+    return (
+        None if believed is None else int(believed),
+        None if awaited_us is None else int(awaited_us),
+    )
 
 
 def _changes(heard: Heard) -> list[tuple[int, bytes]]:

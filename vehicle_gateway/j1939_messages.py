@@ -8,8 +8,10 @@ Place in the flow: frames by PGN and source → **j1939_messages** (dbc) → j19
     8                   FB to FD      FE            FF
     16 and more         by the uppermost byte, as for 8
 
-* A source that a profile names first is believed, then the next; any other only if none of them is
-  heard, and of those the first. It stays believed, also after a restart.
+* The first source that is heard is believed, and stays so, also after a restart.
+* Where a profile names whom to believe, the best of these is believed as soon as it is heard. The
+  next, or any other, is only after `PATIENCE_US` without a better one: a tachograph may wake late,
+  and an odometer that jumps to another's count is worse than none for some minutes.
 * What another source says is counted, never mixed in; where it contradicts, that is counted too.
 """
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 ERROR: Final = "j1939-error"
 NOT_AVAILABLE: Final = "j1939-not-available"
 RESERVED: Final = "j1939-reserved"
+PATIENCE_US: Final = 600_000_000
 
 
 def reserved(field: Field) -> Reserved:
@@ -61,7 +64,8 @@ class Group:
     """One parameter group that the profile wants.
 
     Attributes:
-        believed: Address whose word counts, None before the first was heard.
+        believed: Address whose word counts, None before there is one.
+        awaited_us: Since when a better one is waited for, None when it is not.
 
     Args:
         decoder: Decodes its messages.
@@ -72,6 +76,7 @@ class Group:
         self._decoder = decoder
         self._rank = {source: rank for rank, source in enumerate(preferred)}
         self.believed: int | None = None
+        self.awaited_us: int | None = None
 
     def decode(self, heard: Mapping[int, Heard], counts: Counter[str]) -> Columns | None:
         """Decodes what the believed source says.
@@ -80,20 +85,33 @@ class Group:
             heard: By source, in the order in which they were first heard.
             counts: What was passed over, by reason.
         """
-        known = [] if self.believed is None else [self.believed]
-        best = min([*known, *heard], key=self._rank_of)
-        if best != self.believed and known:
-            counts["j1939-source-changed"] += 1
-        self.believed = best
-        own = heard.get(best)
-        for source, other in heard.items():
-            if source != best:
-                counts["j1939-second-source"] += len(other.places)
-                if own is not None and self._contradict(own, other):
-                    counts["j1939-sources-disagree"] += 1
+        self._choose(heard, counts)
+        own = None if self.believed is None else heard.get(self.believed)
+        for other in heard.values():
+            if other is own:
+                continue
+            waits = self.believed is None
+            counts["j1939-source-awaited" if waits else "j1939-second-source"] += len(other.places)
+            if own is not None and self._contradict(own, other):
+                counts["j1939-sources-disagree"] += 1
         if own is None:
             return None
         return decode_message(self._decoder, own.places, own.times_us, own.payloads, counts)
+
+    def _choose(self, heard: Mapping[int, Heard], counts: Counter[str]) -> None:
+        known = [] if self.believed is None else [self.believed]
+        best = min([*known, *heard], key=self._rank_of)
+        if best == self.believed:
+            return
+        if known or self._rank_of(best) == 0 or self._is_patience_over(heard[best].times_us[-1]):
+            if known:
+                counts["j1939-source-changed"] += 1
+            self.believed, self.awaited_us = best, None
+
+    def _is_patience_over(self, now_us: int) -> bool:
+        if self.awaited_us is None or now_us < self.awaited_us:
+            self.awaited_us = now_us
+        return now_us - self.awaited_us >= PATIENCE_US
 
     def _rank_of(self, source: int) -> int:
         return self._rank.get(source, len(self._rank))

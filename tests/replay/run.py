@@ -6,6 +6,7 @@ Place in the flow: `dev.py replay` and `test_replay.py`; recording â†’ can_log â
 * A difference is printed line by line and ends with 1. `--update` writes the summaries anew, so
   that a change of results stands in a commit where somebody reads it.
 * Sums are over raw integers of the data catalogue: one sample that differs is seen.
+* Events and trips are told by the built-in rules, as `lastmile-gateway replay` does.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 from edge.catalogue import signal_by_id
 from hardware.drivers.can_log import LogSource
 from tests.conftest import NO_RECORDINGS, real_data_folder
+from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.profile import DEFAULT, load_profile
+from vehicle_gateway.replay import replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +70,17 @@ RECORDINGS = (
         "can/ebus_j1939/ebus_j1939.log",
         dbcs=("can/ebus_j1939/CSS-Electronics-SAE-J1939-DEMO.dbc",),
     ),
+    Recording("ebus_fms", "can/ebus_j1939/ebus_j1939.log", "fms_bus"),
+    Recording("ebus_fms", "can/ebus_j1939/ebus_j1939.log", "fms_bus"),
+    Recording("j1939_tp", "can/uds_tp/j1939_tp.MF4", "fms_bus"),
+    Recording("uds_ev", "can/uds_tp/uds_ev.MF4", "hyundai_ev"),
+    Recording("nmea2000", "can/uds_tp/nmea2000.MF4", "nmea2000"),
+    Recording("gnss_bt451", "gnss/bt451.log"),
+    Recording("gnss_eg25", "gnss/quectel-eg25-g.log"),
+    Recording("gnss_l76k", "gnss/quectel-l76k-nmea.log"),
+    Recording("gnss_he910", "gnss/telit-he910.log"),
+    Recording("gnss_um621", "gnss/unicore-um621.log"),
+    Recording("gnss_track", "can/obd_car/track_derived.nmea"),
     Recording("ebus_asc", "can/ebus_j1939/ebus_20s.asc"),
     Recording("ebus_blf", "can/ebus_j1939/ebus_j1939.blf"),
 )
@@ -95,8 +109,7 @@ class _Signal:
 
 def summarise(recording: Recording, folder: Path) -> dict[str, Any]:
     """Replays a recording and says what came out."""
-    source = LogSource(folder / recording.log)
-    decoder = Decoder(load_profile(recording.profile), [folder / dbc for dbc in recording.dbcs])
+    source, decoder = LogSource(folder / recording.log), decoder_of(recording, folder)
     frames = unknown = 0
     counts: Counter[str] = Counter()
     signals: dict[str, _Signal] = {}
@@ -119,8 +132,21 @@ def summarise(recording: Recording, folder: Path) -> dict[str, Any]:
         "first_us": times[0],
         "last_us": times[-1],
         "signals": {path: signals[path].as_dict() for path in sorted(signals)},
-        "state": decoder.state(),
+        "state": json.loads(json.dumps(decoder.state(), default=bytes.hex)),
+        **told(recording, folder),
     }
+
+
+def decoder_of(recording: Recording, folder: Path) -> Decoder:
+    """Returns a decoder that has seen nothing."""
+    return Decoder(load_profile(recording.profile), [folder / dbc for dbc in recording.dbcs])
+
+
+def told(recording: Recording, folder: Path) -> dict[str, Any]:
+    """Returns what a box would tell of a recording beside its signals, as `replay` reports it."""
+    source = LogSource(folder / recording.log)
+    report = replay(source, decoder_of(recording, folder), default_campaign())
+    return {name: report[name] for name in ("decoded", "events", "trips", "snapshots", "imu")}
 
 
 def _add(signals: dict[str, _Signal], group: Group) -> None:

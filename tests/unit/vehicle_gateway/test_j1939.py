@@ -192,7 +192,9 @@ def test_two_messages_of_one_group_are_refused(tmp_path: Path) -> None:
         Decoder(load_profile(str(tmp_path / "two.toml")))
 
 
-@pytest.mark.parametrize("state", [{"believed": {"x": 1}}, {"believed": 3}, {"faulty": 3}])
+@pytest.mark.parametrize(
+    "state", [{"groups": {"x": [1, None]}}, {"groups": {"1": [1]}}, {"groups": 3}, {"faulty": 3}]
+)
 def test_a_damaged_state_is_refused(state: dict[str, object]) -> None:
     with pytest.raises(LocalError, match="J1939 state is damaged"):
         J1939Interpreter({}).restore(state)

@@ -10,7 +10,13 @@ import pytest
 from edge.ports import EXTENDED_ID
 from vehicle_gateway.bits import Field, reason_of
 from vehicle_gateway.dbc import ColumnDecoder, Message
-from vehicle_gateway.j1939_messages import Group, Heard, reserved, reserved_above
+from vehicle_gateway.j1939_messages import (
+    PATIENCE_US,
+    Group,
+    Heard,
+    reserved,
+    reserved_above,
+)
 
 # SAE J1939-71 clause 5.1.4, tables 1 to 4: bits, code, why it is no value.
 CODES = {
@@ -86,12 +92,35 @@ def test_the_first_heard_is_believed_and_stays_so() -> None:
     assert counts == {"j1939-second-source": 4, "j1939-sources-disagree": 1}
 
 
-def test_whom_the_profile_names_is_believed_as_soon_as_it_is_heard() -> None:
+def test_whom_the_profile_names_first_is_believed_as_soon_as_it_is_heard() -> None:
     own, counts = group(0xEE, 0x17), Counter[str]()
-    for source, values in ((0x30, [1]), (0x17, [2]), (0xEE, [3]), (0x17, [4])):
-        own.decode({source: heard(*values)}, counts)
+    found = [own.decode({source: heard(1)}, counts) for source in (0x30, 0x17, 0xEE, 0x17)]
+    assert [each is not None for each in found] == [False, False, True, False]
     assert own.believed == 0xEE
-    assert counts == {"j1939-source-changed": 2, "j1939-second-source": 1}
+    assert counts == {"j1939-source-awaited": 2, "j1939-second-source": 1}
+
+
+def test_who_is_not_named_first_is_believed_after_some_patience() -> None:
+    own, counts = group(0xEE, 0x17), Counter[str]()
+    believed = []
+    for source, time_us in (
+        (0x30, 0),
+        (0x17, PATIENCE_US - 1),
+        (0x17, PATIENCE_US),
+        (0x30, PATIENCE_US + 1),
+        (0xEE, PATIENCE_US + 2),
+    ):
+        own.decode({source: Heard([0], [time_us], [bytes(8)])}, counts)
+        believed.append(own.believed)
+    assert believed == [None, None, 0x17, 0x17, 0xEE]
+    assert counts["j1939-source-changed"] == 1
+
+
+def test_patience_begins_anew_when_the_clock_was_set_back() -> None:
+    own, counts = group(0xEE), Counter[str]()
+    for time_us in (PATIENCE_US, 0, PATIENCE_US - 1):
+        own.decode({0x17: Heard([0], [time_us], [bytes(8)])}, counts)
+    assert (own.believed, own.awaited_us) == (None, 0)
 
 
 def test_sources_that_agree_or_of_which_one_has_no_value_do_not_contradict() -> None:
