@@ -71,7 +71,6 @@ RECORDINGS = (
         dbcs=("can/ebus_j1939/CSS-Electronics-SAE-J1939-DEMO.dbc",),
     ),
     Recording("ebus_fms", "can/ebus_j1939/ebus_j1939.log", "fms_bus"),
-    Recording("ebus_fms", "can/ebus_j1939/ebus_j1939.log", "fms_bus"),
     Recording("j1939_tp", "can/uds_tp/j1939_tp.MF4", "fms_bus"),
     Recording("uds_ev", "can/uds_tp/uds_ev.MF4", "hyundai_ev"),
     Recording("nmea2000", "can/uds_tp/nmea2000.MF4", "nmea2000"),
