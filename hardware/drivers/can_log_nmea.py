@@ -128,8 +128,10 @@ def _columns(
     lines: list[bytes], stamps: list[int | None], undated: int, first: int | None
 ) -> Columns:
     """Gives the first `undated` lines the day of the first date, and those before any time that."""
-    start = next((stamp for stamp in stamps if stamp is not None), 0)
-    moved = [start if stamp is None else stamp for stamp in stamps]
+    place, start = next((pair for pair in enumerate(stamps) if pair[1] is not None), (0, 0))
+    if start is not None and place >= undated:
+        start -= first or 0  # the first sentence with a time told the date as well
+    moved = [start or 0 if stamp is None else stamp for stamp in stamps]
     moved[:undated] = [stamp + (first or 0) for stamp in moved[:undated]]
     return Columns(moved, [NMEA_LINE] * len(lines), lines)
 

@@ -78,6 +78,11 @@ def test_what_comes_before_the_first_date_waits_for_it(tmp_path: Path) -> None:
     assert times(tmp_path, *lines) == [SECOND, SECOND, SECOND, 2 * SECOND, 3 * SECOND]
 
 
+def test_what_comes_before_a_first_sentence_with_a_date_has_its_time(tmp_path: Path) -> None:
+    found = times(tmp_path, "# a comment", VTG, rmc("000653.00"))
+    assert found == [413 * SECOND] * 3
+
+
 def test_midnight_before_and_after_the_first_date(tmp_path: Path) -> None:
     before = [gga("235959.00"), gga("000001.00"), rmc("000002.00")]
     assert times(tmp_path, *before) == [-SECOND, SECOND, 2 * SECOND]
