@@ -59,3 +59,9 @@ def test_the_drop_in_opens_the_tpm_and_nothing_else() -> None:
 def test_the_kiosk_has_no_network() -> None:
     kiosk = next(unit for unit in UNITS if unit.stem == "lastmile-kiosk")
     assert "RestrictAddressFamilies=AF_UNIX" in kiosk.read_text(encoding="utf-8").splitlines()
+
+
+def test_a_gateway_that_hangs_is_started_anew() -> None:
+    gateway = next(unit for unit in UNITS if unit.stem == "lastmile-gateway")
+    lines = gateway.read_text(encoding="utf-8").splitlines()
+    assert {"Type=notify", "WatchdogSec=60", "Restart=always"} <= set(lines)
