@@ -88,6 +88,7 @@ class Moment:
         speed_mmps: Last known speed of the trip that is open, else None.
         trip: The trip that is open.
         alerts: What calls for the driver's ear.
+        driving_left_s: Seconds of driving until the next rest is due, None while unknown.
         today: Today's figures.
         waiting: Messages that the core has not signed for.
         online: Whether the broker is connected; None where there is none.
@@ -99,6 +100,7 @@ class Moment:
     today: Today
     waiting: int
     online: bool | None
+    driving_left_s: int | None = None
 
     @property
     def is_moving(self) -> bool:
@@ -273,7 +275,7 @@ class Cabin:
             "speed_kmh": None
             if moment.speed_mmps is None
             else round(moment.speed_mmps * 36 / 10_000),
-            "alerts": view_alerts(told, now.wall_us),
+            "alerts": view_alerts(told, now.wall_us, moment.driving_left_s),
             "level": told[0].level if told else "",
             "sound": sound_of(told),
             "mutes_left": self._alarms.mutes_left(now.monotonic_us),

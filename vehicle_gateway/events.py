@@ -136,6 +136,11 @@ class Events:
         found += self._hours.alerts()
         return sorted(found, key=lambda alert: (alert.since_us, alert.kind))
 
+    @property
+    def driving_left_s(self) -> int | None:
+        """Seconds of driving until the next rest is due, None while unknown."""
+        return self._hours.left_s
+
     def finish(self, driver: str | None = None) -> list[Event]:
         """Ends everything that is going on.
 

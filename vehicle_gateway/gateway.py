@@ -272,6 +272,7 @@ class Gateway:
             today=self._batcher.today,
             waiting=self._sink.outbox.counts()["waiting"],
             online=self._publisher.is_connected if self._publisher else None,
+            driving_left_s=self._batcher.events.driving_left_s,
         )
 
     def _step_health(self) -> None:

@@ -106,6 +106,7 @@ class Hours:
         self._stood = self._stop + 1  # what has not driven yet is no traffic stop
         self._open: list[Any] = []  # rule, ticks of start and end, seconds driven
         self._near: list[Any] = []  # level and tick since when, of the alert
+        self.left_s: int | None = None  # until the next rest is due, as of the last look
 
     def sign(self, driver: str | None) -> Event | None:
         """Says who drives from now on; what the one before did is told only if nobody does.
@@ -198,6 +199,7 @@ class Hours:
         }
         left = {rule: self._allowed[rule] - spent for rule, spent in done.items()}
         rule = min(left, key=lambda each: left[each])
+        self.left_s = max(0, left[rule])
         if left[rule] < 0:
             if not self._open:
                 self._open = [rule, number, number, 0]
@@ -209,7 +211,7 @@ class Hours:
             self._near = [level, number]
 
     def _tell(self) -> Event | None:
-        self._near = []
+        self._near, self.left_s = [], None
         if not self._open:
             return None
         rule, start, end, driven = self._open

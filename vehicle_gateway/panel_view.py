@@ -47,9 +47,17 @@ def view_driver(name: str, *, consented: bool) -> dict[str, Any]:
     return {"name": name[:NAME_CHARACTERS_MAX] if consented else "", "consented": consented}
 
 
-def view_alerts(told: Sequence[Told], wall_us: int) -> list[dict[str, Any]]:
-    """Returns what goes on, the largest first, with the whole minutes that it has lasted."""
-    return [
+def view_alerts(
+    told: Sequence[Told], wall_us: int, driving_left_s: int | None
+) -> list[dict[str, Any]]:
+    """Returns what goes on, the largest first, with the whole minutes that it has lasted.
+
+    Args:
+        told: The largest first.
+        wall_us: The present, microseconds UTC.
+        driving_left_s: Until the next rest is due; said of fatigue.
+    """
+    shown = [
         {
             "kind": each.kind,
             "level": each.level,
@@ -58,6 +66,10 @@ def view_alerts(told: Sequence[Told], wall_us: int) -> list[dict[str, Any]]:
         }
         for each in told
     ]
+    for each in shown:
+        if each["kind"] == "fatigue" and driving_left_s is not None:
+            each["left_min"] = driving_left_s // 60
+    return shown
 
 
 def view_today(table: PointsTable, score: Score) -> dict[str, Any]:

@@ -45,10 +45,10 @@ OFFICIAL: Final[State] = {"grade": "B", "score": 700, "as_of": "2026-11-20"}
 IN: Final[State] = {**OUT, "driver": WANG, "today": TODAY, "official": OFFICIAL}
 
 
-def alert(kind: str, level: str, *, muted: bool = False) -> State:
+def alert(kind: str, level: str, *, muted: bool = False, **more: int) -> State:
     """One alert, with the sound that goes with it."""
     return {
-        "alerts": [{"kind": kind, "level": level, "muted": muted, "minutes": 1}],
+        "alerts": [{"kind": kind, "level": level, "muted": muted, "minutes": 1, **more}],
         "level": level,
         "sound": "" if muted else level,
     }
@@ -75,7 +75,7 @@ STATES: Final[dict[str, tuple[State | None, str]]] = {
     "overspeed-warn": ({**IN, "moving": True, **alert("overspeed", "warn")}, ""),
     "overspeed-alarm": ({**IN, "moving": True, **alert("overspeed", "alarm")}, ""),
     "fatigue-warn": (
-        {**IN, "moving": True, **alert("fatigue", "warn"), "fatigue_left_min": 14},
+        {**IN, "moving": True, **alert("fatigue", "warn", left_min=14)},
         "",
     ),
     "fatigue-alarm": ({**IN, "moving": True, **alert("fatigue", "alarm")}, ""),

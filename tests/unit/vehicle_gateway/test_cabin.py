@@ -112,7 +112,7 @@ class Place:
 
     def look(self, *alerts: Going, kmh: int = 0, trip: str | None = None) -> Mapping[str, Any]:
         now = self.box.clock.now()
-        moment = Moment(kmh * KMH, trip, alerts, self.today, waiting=3, online=False)
+        moment = Moment(kmh * KMH, trip, alerts, self.today, 3, online=False, driving_left_s=899)
         for change in self.cabin.changes(now, moment):
             self.cabin.carry_out(change, self.box.sink.stream, now)
         self.cabin.show(now, moment)
@@ -273,6 +273,11 @@ def test_an_alert_is_shown_at_once_and_may_be_silenced_while_driving(place: Plac
     place.look(going, kmh=90)
     state = place.look(going, kmh=90)
     assert (state["level"], state["sound"], state["mutes_left"]) == ("alarm", "", 2)
+
+
+def test_of_a_rest_that_is_near_the_minutes_are_told(place: Place) -> None:
+    near, belt = Going("fatigue", "warn", START_US), Going("seat-belt", "warn", START_US)
+    assert [each.get("left_min") for each in place.look(near, belt)["alerts"]] == [14, None]
 
 
 # ------------------------------------------------------------------ time

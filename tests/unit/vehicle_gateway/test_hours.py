@@ -92,6 +92,13 @@ def test_the_warning_comes_half_an_hour_before() -> None:
     assert Box().drive(3 * HOUR + 31 * MINUTE).level == "warn"
 
 
+def test_how_much_driving_is_left_is_known_until_the_next_stop() -> None:
+    box = Box().drive(3 * HOUR)
+    assert box.hours.left_s == pytest.approx(HOUR, abs=60)
+    assert box.drive(HOUR + 10 * MINUTE).hours.left_s == 0
+    assert box.stand(5 * MINUTE).hours.left_s is None
+
+
 def test_twenty_minutes_of_rest_begin_anew_and_less_does_not() -> None:
     rested = Box().drive(3 * HOUR).stand(21 * MINUTE).drive(3 * HOUR).stand(5 * MINUTE)
     assert not rested.told
