@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from edge.ports import FrameChunk
-    from vehicle_gateway.decode import Decoded
+    from edge.ports import Clock, FrameChunk, FrameSource
+    from vehicle_gateway.decode import Decoded, Decoder
     from vehicle_gateway.mqtt import BrokerPlace
 
 Level = Literal["bad", "odd", "good"]
@@ -99,6 +99,24 @@ class Heard:
         self.samples += decoded.samples
         self.counts.update(decoded.counts)
         self.kinds.update(map(_kind, chunk.ids))
+
+
+def listen(source: FrameSource, decoder: Decoder, clock: Clock, seconds: float) -> Heard:
+    """Listens to a source for so long; asks nothing, keeps nothing."""
+    heard = Heard(source.name)
+    since_us = clock.now().monotonic_us
+    try:
+        for chunk in source.chunks():
+            heard.take(chunk, decoder.decode(chunk))
+            heard.seconds = (clock.now().monotonic_us - since_us) / SECOND_US
+            if heard.seconds >= seconds:
+                break
+    except LastmileError as error:
+        heard.fault = str(error)
+    finally:
+        source.close()
+    heard.skipped = source.skipped
+    return heard
 
 
 def judge(heard: Heard, profile: str) -> list[Finding]:

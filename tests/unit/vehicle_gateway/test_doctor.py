@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.errors import DeviceFault
 from edge.ports import EXTENDED_ID, FrameChunk
 from hardware.drivers.broker import BrokerFiles, start_broker
 from tests.unit.hardware.pki import Pki
-from tests.unit.vehicle_gateway.yard import DEVICE, START_US
+from tests.unit.vehicle_gateway.test_gateway import Script, parts
+from tests.unit.vehicle_gateway.yard import DEVICE, START_US, StillClock
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.doctor import (
     WIRING,
     Finding,
     Heard,
     judge,
+    listen,
     look_at_broker,
     look_at_files,
     report,
@@ -88,6 +91,17 @@ def test_a_receiver_without_a_fix_wants_to_see_the_sky() -> None:
     heard = listen([0x7E8] * 50)
     heard.kinds, heard.counts = Counter(NMEA=50), Counter({"gnss-no-fix": 9})
     assert "sky" in judge(heard, "obd_gnss_imu")[-1].advice
+
+
+def test_it_listens_so_long_and_closes_behind_itself() -> None:
+    clock = StillClock()
+    steps = [*parts(30.0), lambda: clock.advance(3)] * 3
+    source = Script(steps)
+    heard = listen(source, Decoder(load_profile()), clock, 5.0)
+    assert (heard.frames > 1_000, heard.seconds >= 5.0, heard.fault) == (True, True, "")
+    assert judge(heard, "obd_gnss_imu")[-1].level == "good"
+    lost = listen(Script([DeviceFault("Gone.", "bus-lost")]), Decoder(load_profile()), clock, 5.0)
+    assert only(judge(lost, "obd_gnss_imu")) == Finding("bad", "script", "Gone.")
 
 
 # ------------------------------------------------------------------ files
