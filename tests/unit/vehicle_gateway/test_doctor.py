@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,7 +37,7 @@ SPEED = bytes.fromhex("03410D2800000000")
 YEAR_US = 365 * 86_400_000_000
 
 
-def listen(ids: list[int], payload: bytes = SPEED, profile: str = "obd_gnss_imu") -> Heard:
+def heard_of(ids: list[int], payload: bytes = SPEED, profile: str = "obd_gnss_imu") -> Heard:
     heard = Heard("can0", seconds=5.0)
     chunk = FrameChunk(list(range(len(ids))), ids, [payload] * len(ids), len(ids))
     heard.take(chunk, Decoder(load_profile(profile)).decode(chunk))
@@ -51,7 +51,7 @@ def only(found: list[Finding]) -> Finding:
 
 # ------------------------------------------------------------------ wiring
 def test_a_bus_that_is_understood_is_good() -> None:
-    found = only(judge(listen([0x7E8] * 50), "obd_gnss_imu"))
+    found = only(judge(heard_of([0x7E8] * 50), "obd_gnss_imu"))
     assert found == Finding("good", "can0: 10 frames/s, 50 values")
 
 
@@ -63,19 +63,19 @@ def test_silence_asks_for_key_plug_wires_and_bit_rate() -> None:
 
 
 def test_29_bits_under_a_profile_of_cars_are_a_bus() -> None:
-    found = only(judge(listen([0x18FEF100 | EXTENDED_ID] * 50), "obd_gnss_imu"))
+    found = only(judge(heard_of([0x18FEF100 | EXTENDED_ID] * 50), "obd_gnss_imu"))
     assert found.level == "odd"
     assert "fms_bus" in found.advice
 
 
 def test_ids_that_nobody_knows_are_another_vehicle() -> None:
-    found = only(judge(listen([0x123] * 50), "obd_gnss_imu"))
+    found = only(judge(heard_of([0x123] * 50), "obd_gnss_imu"))
     assert "another one than the profile's" in found.advice
 
 
 @pytest.mark.parametrize("reason", sorted(WIRING))
 def test_what_the_adapter_counts_is_said_in_words(reason: str) -> None:
-    heard = listen([0x7E8] * 50)
+    heard = heard_of([0x7E8] * 50)
     heard.skipped = {reason: 7, "remote-frame": 3}
     found = judge(heard, "obd_gnss_imu")
     assert [each.level for each in found] == ["odd", "good"]
@@ -88,14 +88,14 @@ def test_a_source_that_does_not_open_says_its_own_words() -> None:
 
 
 def test_a_receiver_without_a_fix_wants_to_see_the_sky() -> None:
-    heard = listen([0x7E8] * 50)
+    heard = heard_of([0x7E8] * 50)
     heard.kinds, heard.counts = Counter(NMEA=50), Counter({"gnss-no-fix": 9})
     assert "sky" in judge(heard, "obd_gnss_imu")[-1].advice
 
 
 def test_it_listens_so_long_and_closes_behind_itself() -> None:
     clock = StillClock()
-    steps = [*parts(30.0), lambda: clock.advance(3)] * 3
+    steps: list[Any] = [*parts(30.0), lambda: clock.advance(3)] * 3
     source = Script(steps)
     heard = listen(source, Decoder(load_profile()), clock, 5.0)
     assert (heard.frames > 1_000, heard.seconds >= 5.0, heard.fault) == (True, True, "")
