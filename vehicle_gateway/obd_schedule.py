@@ -17,7 +17,7 @@ Place in the flow: profile → **obd_schedule** ⇄ can_bus or elm327; `obd` dec
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import LocalError
@@ -57,6 +57,7 @@ PATIENCE_US: Final = 5_000_000
 YIELD_US: Final = 10_000_000
 FLOW_CONTROL: Final = bytes([0x30, 0, 0]).ljust(FRAME_BYTES, bytes([PADDING]))
 FIRST_FRAME: Final = 1
+WANTED_MAX: Final = 16
 RESPONSE_PENDING: Final = 0x78
 BUSY: Final = 0x21
 FIRST_PAGE: Final = bytes([DATA, 0x00])
@@ -88,6 +89,7 @@ class ObdSchedule:
         self._budget = Budget(plan.bitrate, plan.load_percent)
         self._reassembler = Reassembler()
         self._flow: list[tuple[int, bytes]] = []
+        self._wanted: deque[Job] = deque(maxlen=WANTED_MAX)
         self._search = Search()
         self._owned: dict[int, dict[int, int]] | None = None
         self._codes_due_us = 0
@@ -132,7 +134,7 @@ class ObdSchedule:
         self._paused = paused
 
     def ask(self, message: bytes) -> None:
-        """Asks every known computer once, before its parameters.
+        """Asks every known computer once, before its parameters; any thread may.
 
         Raises:
             LocalError: It would change the vehicle, or does not fit one frame.
@@ -144,22 +146,21 @@ class ObdSchedule:
                 "clears fault codes with `lastmile-gateway dtc clear`.",
                 "obd-refused",
             )
-        for computer in self.computers.values():
-            computer.queue.append(Job(message))
+        self._wanted.append(Job(message, LAMP_PIDS if message == LAMP else ()))
 
     def ask_for_codes(self) -> None:
         """Asks every known computer for its lamp and its stored, pending and permanent faults."""
-        for computer in self.computers.values():
-            if computer.supported.issuperset(LAMP_PIDS):
-                computer.queue.append(Job(LAMP, LAMP_PIDS))
+        self.ask(LAMP)
         for service in CODE_SERVICES:
             self.ask(bytes([service]))
 
     @property
     def is_ready(self) -> bool:
         """Whether computers were found, and nothing is asked of them on demand any more."""
-        return self._owned is not None and not any(
-            each.queue or each.under_way for each in self.computers.values()
+        return (
+            self._owned is not None
+            and not self._wanted
+            and not any(each.queue or each.under_way for each in self.computers.values())
         )
 
     # ------------------------------------------------------------ asking
@@ -173,7 +174,17 @@ class ObdSchedule:
         elif self._plan.codes_us and now_us >= self._codes_due_us:
             self._codes_due_us = now_us + self._plan.codes_us
             self.ask_for_codes()
+        if self._owned is not None:
+            self._hand_out()
         return self._ask_each(now_us)
+
+    def _hand_out(self) -> None:
+        """Gives what was wanted of everybody to each who can answer it."""
+        while self._wanted:
+            job = self._wanted.popleft()
+            for computer in self.computers.values():
+                if computer.supported.issuperset(job.pids):
+                    computer.queue.append(job)
 
     def _ask_each(self, now_us: int) -> list[tuple[int, bytes]]:
         frames = []
