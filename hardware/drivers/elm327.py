@@ -33,6 +33,7 @@ PROBE_S: Final = 0.4
 PROBE_READS: Final = 4
 READ_BYTES_MAX: Final = 4_096
 PROMPT: Final = b">"
+WHO: Final = b"\rATI\r"  # the first end of line ends what another speed made of the last question
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +175,10 @@ class ElmLine:
         self._port.close()
 
     def _find_speed(self) -> None:
-        """Tries speeds until a carriage return is answered by a prompt."""
+        """Tries speeds until the adapter, asked for its name, gives a prompt."""
         for baud in BAUDS:
             self._port.baudrate = baud
-            self.write(b"\r")
+            self.write(WHO)
             heard = b""
             for _ in range(PROBE_READS):
                 heard += self.read(PROBE_S / PROBE_READS)
