@@ -182,13 +182,16 @@ def count_statements(data_dir: Path) -> int:
     return sum(1 for _ in (data_dir / FOLDER).glob(SEALED_FILES))
 
 
-def someone_is_signed_in(store: Store, now_us: int) -> bool:
-    """Says whether a consent lives now, and not whose."""
-    row = store.row(
-        "SELECT 1 AS lives FROM gateway_driver WHERE given_us <= ? AND ? < expires_us",
-        (now_us, now_us),
-    )
-    return row is not None
+def sign_in_state(store: Store, now_us: int) -> str:
+    """Says whether somebody is signed in and has agreed, and not who.
+
+    Returns:
+        `signed in` under a live consent, `not recorded` without one, else `none`.
+    """
+    row = store.row("SELECT given_us, expires_us FROM gateway_driver")
+    if row is None:
+        return "none"
+    return "signed in" if row["given_us"] <= now_us < row["expires_us"] else "not recorded"
 
 
 class DriverBook:

@@ -14,7 +14,7 @@ from edge.codec import decode
 from edge.gaps import PRIORITY_NAMES
 from edge.outbox import Outbox
 from edge.policies import read_standing
-from vehicle_gateway.driver import someone_is_signed_in
+from vehicle_gateway.driver import sign_in_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ def read_status(store: Store, device: str, now_us: int) -> dict[str, Any]:
         "aside_last": _last_aside(outbox),
         "refused_epochs": outbox.held.faults(),
         **_policy(store, device),
-        "driver": "signed in" if someone_is_signed_in(store, now_us) else "none",
+        "driver": sign_in_state(store, now_us),
     }
 
 

@@ -18,6 +18,7 @@ from vehicle_gateway.driver import (
     consent_text,
     leave_statement,
     make_statement,
+    sign_in_state,
     waiting_statements,
 )
 
@@ -187,7 +188,9 @@ def test_signing_in_is_no_consent(box: Box) -> None:
     box.consented = None
     box.open()
     drivers = box.sink.drivers
+    assert sign_in_state(box.sink.store, START_US) == "none"
     drivers.sign_in("driver-3", START_US)
+    assert sign_in_state(box.sink.store, START_US) == "not recorded"
     assert drivers.present() == "driver-3"
     assert (drivers.live(START_US), drivers.tag(START_US)) == (None, None)
     assert drivers.consent_until() == 0
