@@ -196,9 +196,16 @@ class ColumnDecoder:
             return self._decode(payloads, None, counts)
         times = Counter(payloads)
         columns = self._decode(list(times), list(times.values()), counts)
-        place = {payload: number for number, payload in enumerate(times)}
-        order = [place[payload] for payload in payloads] if len(times) > 1 else []
-        return {key: _spread(values, order, len(payloads)) for key, values in columns.items()}
+        order: list[int] = []
+        for key, values in columns.items():
+            if values.count(values[0]) == len(values):
+                columns[key] = [values[0]] * len(payloads)  # constant, as most of a bus that stands
+                continue
+            if not order:
+                place = {payload: number for number, payload in enumerate(times)}
+                order = list(map(place.__getitem__, payloads))
+            columns[key] = list(map(values.__getitem__, order))
+        return columns
 
     def _decode(
         self, payloads: Sequence[bytes], times: Sequence[int] | None, counts: Counter[str]
@@ -306,13 +313,6 @@ def _repeats(payloads: Sequence[bytes]) -> bool:
     """Tells whether so few payloads differ that decoding each once is worth it."""
     sample = payloads[:: len(payloads) // SAMPLE + 1]
     return 0 < 2 * len(set(sample)) <= len(sample)
-
-
-def _spread(values: Column, order: Sequence[int], count: int) -> Column:
-    first = values[0]
-    if values.count(first) == len(values):
-        return [first] * count  # constant, as most of a bus that stands
-    return list(map(values.__getitem__, order))
 
 
 def _select(field: Field, values: Column, chosen: Mapping[str, Column]) -> Column:
