@@ -176,8 +176,10 @@ def dbc(tmp_path: Path) -> Path:
     return path
 
 
-def test_another_vehicle_is_another_profile_and_dbc(dbc: Path) -> None:
-    decoder = Decoder(load_profile("toyota_tnga"), [dbc])
+def test_another_vehicle_is_another_profile_and_dbc(dbc: Path, tmp_path: Path) -> None:
+    profile = tmp_path / "car.toml"
+    profile.write_text('title = "car"\ndbc = []\n[messages.SPEED]\nSPEED = "Vehicle.Speed"\n')
+    decoder = Decoder(load_profile(str(profile)), [dbc])
     decoded = decoder.decode(chunk((180, "0000000000138800"), (9, "00")))
     assert [dict(group.series) for group in decoded.groups] == [{1: [50 * 256]}]
     assert decoded.counts == {"unmapped-frame": 1}
