@@ -5,6 +5,7 @@ Place in the flow: decode → ticks → **senses** → events (once a second).
 * A value is known from its tick on and for as long as its sort of sensor may be silent; then it is
   unknown, never assumed.
 * A position needs latitude and longitude of the same tick: half a fix is none.
+* Of each second the last value counts: who looks once a second needs no more.
 * The doors are all the doors of the data catalogue; one that is open is enough.
 """
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 DOORS: Final = (".Door.", ".IsOpen")
 BELT: Final = "Vehicle.Cabin.Seat.Row1.DriverSide.IsBelted"
 ROLL: Final = "Vehicle.Private.GNSS.Roll"
+SECOND_TICKS: Final = 1_000 // TICK_MS
 PLACE_KEY: Final = 0
 """No signal has this id."""
 
@@ -57,9 +59,10 @@ class Senses:
         found: list[Change] = []
         for identity in {key for group in groups for key in group.series} & self._asked:
             told = latest_by_tick(groups, identity).items()
-            found += [(tick, identity, value) for tick, value in told]
-        found += [(tick, PLACE_KEY, place) for tick, place in self._places(groups)]
-        return sorted(found)
+            by_second = {tick // SECOND_TICKS: (tick, identity, value) for tick, value in told}
+            found += by_second.values()
+        places = {tick // SECOND_TICKS: (tick, PLACE_KEY, at) for tick, at in self._places(groups)}
+        return sorted([*found, *places.values()])
 
     def take(self, change: Change) -> None:
         """Takes what was told in."""

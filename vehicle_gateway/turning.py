@@ -4,8 +4,8 @@ Place in the flow: decode → ticks, mounting → **turning** → motion → eve
 
 * The gyro that turns with the vehicle is the one about the axis that gravity acts on, however the
   box is mounted; its zero is what it shows while the vehicle stands.
-* A receiver's course is taken only between fixes of a moving vehicle, and no vehicle turns faster
-  than `DDEGPS_MAX`: a leap of the course is a fault of the receiver.
+* A receiver's course is taken only between fixes of a moving vehicle; `motion` passes over a turn
+  beyond friction, such as a leap of the course.
 * All state is integers.
 """
 
@@ -29,7 +29,6 @@ GYROS: Final = (
 COURSE: Final = "Vehicle.CurrentLocation.Heading"
 YAW: Final = 2
 HALF_TURN_DDEG: Final = 1_800
-DDEGPS_MAX: Final = 900
 COURSE_MMPS_MIN: Final = 3_000
 """Below this a receiver's course is noise: 10 km/h."""
 COURSE_TICKS: Final = (8, 30)
@@ -123,9 +122,8 @@ class Turning:
         if not before or span > COURSE_TICKS[1] or tick - self._from_gyro <= FRESH_TICKS:
             return
         change = (heading - known + HALF_TURN_DDEG) % (2 * HALF_TURN_DDEG) - HALF_TURN_DDEG
-        if abs(change) * 1_000 <= DDEGPS_MAX * span * TICK_MS:
-            # Tenths of a degree over ticks to mdeg/s.
-            self._rate = [tick, change * 100 * 1_000 // (span * TICK_MS)]
+        # Tenths of a degree over ticks to mdeg/s.
+        self._rate = [tick, change * 100 * 1_000 // (span * TICK_MS)]
 
 
 def bend_of(speed: int, rate: int) -> int:

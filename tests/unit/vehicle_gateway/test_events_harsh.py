@@ -92,6 +92,8 @@ def test_left_and_right_count_alike() -> None:
 
 NOT_HARSH = {
     "the same bend at 25 km/h": (25, HAIRPIN),
+    "a tight turn at 28 km/h": (28, bends((0, 20), (30, 6), (0, 20))),
+    "a bend of 27 degrees": (60, bends((0, 20), (13.5, 2), (0, 20))),
     "a wide bend on a highway": (70, bends((0, 20), (7, 10), (0, 20))),
     "a change of lane": (60, bends((0, 20), (12, 1), (-12, 1), (0, 20))),
     "a leap of the course and back": (60, bends((0, 20), (40, 1), (0, 1), (-40, 1), (0, 20))),
@@ -128,6 +130,23 @@ def test_a_gyro_without_the_axis_across_is_enough() -> None:
     turn = HAIRPIN
     groups = by_box(steady(45, turn), turn, {"up": 2})
     assert [event["rule"] for event in told(groups)] == ["harsh-cornering-turn"]
+
+
+def test_a_swerve_turns_back_and_is_refuted() -> None:
+    turn = bends((0, 20), (14, 1.9), (-14, 1.9), (0, 20))
+    events = Events(default_campaign())
+    assert not told(by_box(steady(60, turn), turn, {"up": 2}), events)
+    assert events.refuted == 1
+
+
+def test_a_long_road_of_left_bends_is_not_taken_for_the_zero_of_the_sensor() -> None:
+    turn = [*bends((0, 15)), *slalom(240), *bends((9.0, 180))]
+    kmh = [*LEARN, *([45.0] * len(turn))][: len(turn)]
+    events = Events(default_campaign())
+    told(by_box(kmh, turn, PLACES["as drawn"]), events)
+    across = events.motion.mounting.across
+    assert across is not None
+    assert abs(across.offset_mmps2) < 300
 
 
 def test_a_camber_that_pulls_to_the_side_is_no_bend() -> None:

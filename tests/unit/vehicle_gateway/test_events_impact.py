@@ -81,6 +81,10 @@ NO_COLLISION: Mapping[str, tuple[list[float], Shake]] = {
         [*LEARN[:-10], *speeds((48, 6, 1.6)), *[6.0] * 290],
         {"longitudinal": (-15, 0.03)},
     ),
+    "a speed bump while braking": (
+        [*LEARN[:-10], *speeds((48, 6, 1.6)), *[6.0] * 290],
+        {"vertical": (20, 0.3)},
+    ),
     "braking with all force": ([*LEARN, *speeds((50, 6, 1.4)), *[6.0] * 290], {}),
     "a dropout of the speed with a pothole": (
         [*LEARN, *[0.0] * 10, *[50.0] * 290],
@@ -150,16 +154,26 @@ def test_the_attitude_of_the_box_is_enough() -> None:
     assert (event["rule"], event["peak"]) == ("rollover-attitude", 35)
 
 
-def test_a_vehicle_that_falls_silent_on_its_side_has_rolled_over() -> None:
+def cut_short(groups: Iterable[Group]) -> list[Group]:
+    """The same, but the box falls silent six seconds after something has happened."""
     cut = START_US + (AT_S + 6) * SECOND_US
-    groups = []
-    for group in tilted(LAID, 90, 30):
+    found = []
+    for group in groups:
         ((identity, values),) = group.series.items()
         kept = [n for n, time in enumerate(group.times_us) if time < cut]
-        groups.append(
+        found.append(
             type(group)([group.times_us[n] for n in kept], {identity: [values[n] for n in kept]})
         )
-    assert len(told(groups, "rollover")[0]) == 1
+    return found
+
+
+def test_a_vehicle_that_falls_silent_on_its_side_has_rolled_over() -> None:
+    assert len(told(cut_short(tilted(LAID, 90, 30)), "rollover")[0]) == 1
+
+
+def test_a_box_that_falls_silent_in_a_long_bend_tells_nothing() -> None:
+    bend = tilted(CRUISE, 33, 20, 1 / cos(radians(33)))
+    assert not told(cut_short(bend), "rollover")[0]
 
 
 @pytest.mark.parametrize("groups", [ride(CRASH, longitudinal=(-25, 0.2)), tilted(LAID, 90, 30)])

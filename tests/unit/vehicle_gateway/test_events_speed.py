@@ -183,6 +183,19 @@ def test_a_dropout_of_the_speed_splits_no_event() -> None:
     assert len(told(with_limits(area(40, 900)), [dropped, *groups[1:]])) == 1
 
 
+def test_two_seconds_below_the_limit_interrupt_nothing_and_four_do() -> None:
+    campaign = with_limits(area(40, 900))
+    for pause, count in ((2, 1), (4, 0)):
+        kmh = [46.0] * 7 + [42.0] * pause + [46.0] * 7 + [40.0] * 10
+        groups = [series("Vehicle.Speed", kmh, SECOND_US, START_US), *along([HERE] * len(kmh))]
+        assert len(told(campaign, groups)) == count
+
+
+def test_nothing_spans_a_gap_in_the_data() -> None:
+    before, after = drive(46, [HERE] * 7), drive(46, [HERE] * 7, START_US + 12 * SECOND_US)
+    assert not told(with_limits(area(40, 900)), [*before, *after])
+
+
 # ------------------------------------------------------------------ recorded trips
 TRIPS = {
     "T1_06_30_2021_1": [(652, 663), (3666, 3678), (4950, 4962), (4976, 4986)],

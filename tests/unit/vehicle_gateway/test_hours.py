@@ -13,7 +13,7 @@ from edge.codec import decode, encode
 from tests.unit.vehicle_gateway.yard import SECOND_US, START_US, series
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.events import Events
-from vehicle_gateway.hours import Hours
+from vehicle_gateway.hours import Hours, Sheet
 from vehicle_gateway.spans import Second
 from vehicle_gateway.ticks import TICK_US
 
@@ -139,6 +139,13 @@ def test_forty_four_hours_in_a_week_are_told() -> None:
     assert set(box.rules) == {"fatigue-7d"} or not box.told
     box.stand(MINUTE).drive(40 * MINUTE).stand(5 * MINUTE)
     assert box.rules[-1] == "fatigue-7d"
+
+
+def test_a_stint_that_began_before_the_day_counts_by_its_share() -> None:
+    sheet = Sheet([[0, 4 * HOUR, 3 * HOUR, 0]])
+    assert sheet.within(4 * HOUR, 24 * HOUR) == 3 * HOUR
+    assert sheet.within(26 * HOUR, 24 * HOUR) == 3 * HOUR // 2
+    assert sheet.within(28 * HOUR, 24 * HOUR) == 0
 
 
 # ------------------------------------------------------------------ who drives

@@ -121,11 +121,11 @@ def test_a_fast_bus_and_a_slow_one_give_the_same_percentiles() -> None:
 
 def test_the_share_of_the_night_is_of_the_time_moving() -> None:
     dusk = START_US + 13 * 3_600 * SECOND_US + 1_800 * SECOND_US - 100 * SECOND_US  # 21:58:20
-    trips, _, _ = follow(drive((36, 36, 201), start_us=dusk))
+    trips, _, _ = follow(drive((36, 36, 401), start_us=dusk))
     summary = trips.finish()
     assert summary is not None
-    assert summary["night_permille"] == pytest.approx(500, abs=6)
-    assert summary["night_s"] == pytest.approx(100, abs=1)
+    assert summary["night_permille"] == pytest.approx(750, abs=6)
+    assert summary["night_s"] == pytest.approx(300, abs=1)
 
 
 def test_rates_are_thousandths_of_an_event_a_hundred_kilometres() -> None:
