@@ -9,7 +9,7 @@ import functools
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
-from backend_sync.telemetry.batch import Origin, event_rows, read_batch, sample_rows, trip_rows
+from backend_sync.telemetry.batch import Origin, read_batch, rows_of
 from backend_sync.telemetry.claim import read_claim
 from edge.codec import decode, deflate, encode, inflate
 from edge.columns import Group, decode_columns, encode_columns
@@ -160,10 +160,7 @@ def columns_seeds() -> list[bytes]:
 def run_batch(data: bytes) -> None:
     """Reads an opened batch as it would be after inflating, and lays it out as rows."""
     origin = Origin(DEVICE, 1, 1, 0)
-    batch = read_batch(deflate(data))
-    sample_rows(batch, origin)
-    event_rows(batch, origin)
-    trip_rows(batch, origin)
+    rows_of(read_batch(deflate(data)), origin)
 
 
 def batch_seeds() -> list[bytes]:
@@ -171,9 +168,11 @@ def batch_seeds() -> list[bytes]:
     event = {"kind": "harsh-brake", "start_us": 1, "end_us": 2, "peak": -400, "unit": "mm/s2",
              "severity": "high", "rule": "r"}  # fmt: skip
     least = {"v": 1, "start_us": 1_000, "vehicle": "V-1", "counts": {"frames": 3, "samples": 3}}
-    full = {**least, "driver": "D-1", "trip": "T-1", "events": [event],
-            "columns": encode_columns(GROUPS[:1], 0), "trip_summary": {"distance_m": 3, "events": [1, {"y": 2}]},
-            }  # fmt: skip
+    summary = {"distance_m": 3, "events": [1, {"y": 2}]}
+    fault = {"kind": "dtc", "at_us": 1, "ecu": "7EC", "codes": ["P0A80-11"], "lamps": ["mil"]}
+    full = {**least, "driver": "D-1", "trip": "T-1", "events": [event], "trip_summary": summary,
+            "columns": encode_columns(GROUPS[:1], 0), "snapshots": [fault],
+            "health": {"queue": 1, "version": "1"}}  # fmt: skip
     big = {**full, "columns": encode_columns([Group([0, 1], {1: [2**60, -(2**63)]})], 0)}
     return [encode(least), encode(full), encode(big)]
 
