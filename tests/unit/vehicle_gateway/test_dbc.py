@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import cantools
 import pytest
+from cantools.database import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,6 +126,73 @@ def test_a_multiplexed_signal_is_absent_in_the_other_pages(messages: dict[str, M
     column = decoder(messages["chosen"], "first", "second", "always")
     columns = column.decode(payloads, Counter())
     assert columns == {0: [0x0201, None, None], 1: [None, 0x0102, None], 2: [7, 7, 7]}
+
+
+NESTED = """VERSION ""
+BU_: A
+BO_ 261 nested: 8 A
+ SG_ service M : 0|8@1+ (1,0) [0|0] "" A
+ SG_ page m1M : 8|8@1+ (1,0) [0|0] "" A
+ SG_ deep m7 : 16|16@1+ (1,0) [0|0] "" A
+ SG_ wide m2 : 23|16@0- (1,0) [0|0] "" A
+
+SG_MUL_VAL_ 261 page service 1-1;
+SG_MUL_VAL_ 261 deep page 7-9, 12-12;
+SG_MUL_VAL_ 261 wide service 2-4;
+"""
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from([1, 2, 3, 4, 5]), st.integers(6, 13), st.binary(min_size=6, max_size=6)
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    often=st.sampled_from([1, 20]),
+)
+def test_a_multiplexer_below_another_selects_as_cantools_says(
+    rows: list[tuple[int, int, bytes]], often: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "nested.dbc"
+    path.write_text(NESTED)
+    (message,) = load_dbc(path)
+    payloads = [bytes([service, page]) + rest for service, page, rest in rows] * often
+    found = decoder(message, "deep", "wide").decode(payloads, Counter())
+    database = cantools.database.load_string(NESTED, "dbc")
+    for number, payload in enumerate(payloads):
+        truth: Any = {}
+        with suppress(DecodeError):  # a page that no signal has
+            truth = database.decode_message("nested", payload)  # type: ignore[union-attr]
+        assert found[0][number] == truth.get("deep")
+        assert found[1][number] == truth.get("wide")
+
+
+REPEATED = st.sampled_from([bytes([n, 9, n, 0, 0, 0, 0, 1]) for n in range(5)])
+
+
+@given(payloads=st.lists(REPEATED, max_size=300))
+def test_what_repeats_is_decoded_to_the_same(
+    payloads: list[bytes], messages: dict[str, Message]
+) -> None:
+    column = decoder(messages["little"], "ten", "wide", "top", valid="ok")
+    together, apart = Counter[str](), Counter[str]()
+    one_by_one = [column.decode([payload], apart) for payload in payloads]
+    assert column.decode(payloads, together) == {
+        key: [each[key][0] for each in one_by_one] for key in range(3)
+    }
+    assert together == apart
+
+
+def test_listed_codes_are_values_and_others_absence(messages: dict[str, Message]) -> None:
+    column = ColumnDecoder(messages["chosen"], {"page": (0, {0: 1, 2: 0})})
+    counts: Counter[str] = Counter()
+    payloads = [bytes([page]) + bytes(7) for page in (0, 1, 2, 255)]
+    assert column.decode(payloads, counts) == {0: [1, None, 0, None]}
+    assert counts == {"unlisted-code": 2}
+    with pytest.raises(LocalError, match="29 bits, too many to list"):
+        ColumnDecoder(messages["little"], {"wide": (0, {0: 1})})
 
 
 @given(
