@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from edge.catalogue import signal
 from edge.errors import LocalError
 from vehicle_gateway.dbc import ColumnDecoder, decode_message
-from vehicle_gateway.profile import MessageMap
+from vehicle_gateway.profile import MessageMap, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,7 +133,7 @@ def _choice(message: Message, wanted: MessageMap, absent: Codes | None) -> _Choi
     chooser = None
     if first.multiplexer is not None:
         chooser = ColumnDecoder(message, {first.multiplexer: (CHOICE, Fraction(1))})
-    targets = {name: _column(target) for name, target in wanted.targets.items()}
+    targets = {name: column_of(target) for name, target in wanted.targets.items()}
     codes = (
         {targets[name][0]: (field, absent(field)) for name, field in fields.items()}
         if absent
@@ -142,11 +141,6 @@ def _choice(message: Message, wanted: MessageMap, absent: Codes | None) -> _Choi
     )
     decoder = ColumnDecoder(message, targets, wanted.valid)
     return _Choice(chooser, first.selected_by, decoder, codes)
-
-
-def _column(target: Target) -> tuple[int, Fraction]:
-    spec = signal(target.path)
-    return spec.id, target.sign * Fraction(spec.numerator, spec.denominator)
 
 
 def _bits(field: Field, data: bytes) -> int:
