@@ -7,13 +7,13 @@ Place in the flow: `obd_schedule` keeps one a computer; it decides nothing about
 
 * At most one request is under way.
 * Whether it answers several parameters at once is tried out: if it answers none or one of the
-  first group, it is asked singly. Those of a later group that was silent are asked alone next.
+  first group, it is asked singly. What a later group leaves out is asked alone next.
 * A parameter that is not answered is asked ever more rarely, `BACK_OFF_US_MAX` at the rarest.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +36,7 @@ PAGE: Final = 0x20
 PAGE_LAST: Final = 0xC0
 BACK_OFF_US_MAX: Final = 60_000_000
 STRIKES_MAX: Final = 12
+LEFT_OUT_MAX: Final = 2  # left out of so many groups, a parameter is asked alone for good
 EARLY: Final = 4  # a parameter comes along with others by a quarter of its period too early
 LOST_MISSES: Final = 5
 ADDRESS_MISSES: Final = 2
@@ -93,6 +94,7 @@ class Computer:
     _due_us: dict[int, int] = field(default_factory=dict)
     _strikes: dict[int, int] = field(default_factory=dict)
     _alone: set[int] = field(default_factory=set)
+    _left_out: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Addresses it alone, as ISO 15765-4 lays it out."""
@@ -146,7 +148,7 @@ class Computer:
             if pid in found:
                 self._heard(pid)
             else:
-                self._missed(job, pid, alone=not found)
+                self._missed(job, pid, none=not found)
 
     def answered_late(self, message: bytes) -> None:
         """Takes in parameters that it was given up on."""
@@ -161,14 +163,16 @@ class Computer:
         self.answered(job, ())
 
     def _heard(self, pid: int) -> None:
-        self._alone.discard(pid)
+        if self._left_out[pid] < LEFT_OUT_MAX:
+            self._alone.discard(pid)
         if self._strikes.pop(pid, 0):
             self._due_us[pid] = 0  # it answers again
 
-    def _missed(self, job: Job, pid: int, *, alone: bool) -> None:
-        if len(job.pids) > 1 and alone:
-            self._due_us[pid] = 0  # which one of them silenced the others?
+    def _missed(self, job: Job, pid: int, *, none: bool) -> None:
+        if len(job.pids) > 1:
+            self._due_us[pid] = 0  # was it left out, or did one of them silence the others?
             self._alone.add(pid)
+            self._left_out[pid] += not none
         else:
             self._strikes[pid] = min(self._strikes.get(pid, 0) + 1, STRIKES_MAX)
 

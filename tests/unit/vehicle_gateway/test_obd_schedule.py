@@ -52,7 +52,8 @@ class Street:
     """A bus with computers on it; time is a number.
 
     Attributes:
-        deaf_to: Parameters that are not answered although they are said to be there.
+        deaf_to: Parameters that silence every request that they are in.
+        left_out: Parameters that are answered alone only.
         asked: When what was asked of whom.
         bits: Used by both sides.
     """
@@ -60,6 +61,7 @@ class Street:
     schedule: ObdSchedule
     engines: list[Engine] = field(default_factory=lambda: [Engine(EngineSettings(), DATA.get)])
     deaf_to: set[int] = field(default_factory=set)
+    left_out: set[int] = field(default_factory=set)
     now_us: int = 7 * SECOND_US
     asked: list[tuple[int, int, bytes]] = field(default_factory=list)
     bits: int = 0
@@ -78,6 +80,9 @@ class Street:
     def answers(self, can_id: int, payload: bytes) -> list[Frame]:
         if payload[1] == 1 and set(payload[2 : 1 + payload[0]]) & self.deaf_to:
             return []
+        if payload[1] == 1 and payload[0] > 2:
+            pids = bytes(pid for pid in payload[2 : 1 + payload[0]] if pid not in self.left_out)
+            payload = single_frame(b"\x01" + pids)
         return [frame for each in self.engines for frame in each.frames(can_id, payload)]
 
     def hear(self, can_id: int, payload: bytes) -> None:
@@ -174,6 +179,16 @@ def test_a_parameter_that_silences_its_group_is_found_and_the_others_stay_togeth
     assert len(alone) < 10
     assert len(street.times_us(0x04)) > 90
     assert len(street.times_us(0x05)) < 25
+
+
+def test_a_parameter_that_is_answered_alone_only_is_asked_alone() -> None:
+    street = Street(ObdSchedule(plan()))
+    street.left_out = {0x05}
+    street.run(200)
+    asked = [message for _, _, message in street.messages(1)[-60:] if 0x05 in message[1:]]
+    assert set(asked) == {b"\x01\x05"}
+    assert len(street.times_us(0x05)) > 90
+    assert max(len(message) for _, _, message in street.messages(1)[-20:]) > 5
 
 
 def test_each_parameter_is_asked_of_the_first_computer_that_has_it() -> None:
