@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.catalogue import signal
+from vehicle_gateway.ticks import RAW_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ FUEL: Final = {
     "Vehicle.OBD.FuelRate": "rate",
 }
 MILLI: Final = 1_000
+SUM_MAX: Final = 1 << 62
 PERCENT_TO_PERMILLE: Final = 10
 
 Samples = list[tuple[int, int]]
@@ -58,7 +60,7 @@ class Consumption:
         self._wanted |= {spec.id for spec in self._ends}
         self._last: dict[int, tuple[int, int]] = {}  # signal → time and raw value
         self._sums: dict[int, int] = {}  # signal → raw steps, or raw x us
-        self._power = 0  # raw volts x raw amperes x us
+        self._power = 0  # raw volts x raw amperes x ms
         self._first: dict[int, int] = {}  # signal → raw value at the beginning
 
     def add(self, groups: Sequence[Group]) -> None:
@@ -89,7 +91,7 @@ class Consumption:
                 break
         if self._current.id in self._sums:
             scale = self._voltage.denominator * self._current.denominator
-            found["energy_wh"] = -self._power // (scale * HOUR_US)
+            found["energy_wh"] = -self._power // (scale * (HOUR_US // MILLI))
             found["energy_source"] = CURRENT
         odometer, *charges = self._ends
         if odometer.id in self._first:
@@ -127,7 +129,7 @@ class Consumption:
             step = samples[-1][1] - (before or samples[0])[1]
             leap = LEAP_ML * spec.denominator // (spec.numerator * MILLI)
             more = step if 0 <= step <= leap else 0
-        self._sums[key] = self._sums.get(key, 0) + more
+        self._sums[key] = _bounded(self._sums.get(key, 0) + more)
 
     def _add_power(self, volts: Samples, amperes: Samples) -> None:
         """Adds current x the voltage that was last told, between neighbouring samples."""
@@ -142,7 +144,7 @@ class Consumption:
         for (time, _), (value, span) in zip(line, _held(line), strict=False):
             while place + 1 < len(told) and told[place + 1][0] <= time:
                 place += 1
-            self._power += value * told[place][1] * span
+            self._power = _bounded(self._power + value * told[place][1] * (span // MILLI))
 
     def _both(self, name: str, spec: SignalSpec, factor: int) -> dict[str, int | str]:
         """What the beginning and the end showed, in the unit of the signal x factor."""
@@ -159,9 +161,14 @@ def samples_of(groups: Sequence[Group], identity: int) -> Samples:
         (time, value)
         for group in groups
         for time, value in zip(group.times_us, group.series.get(identity, ()), strict=False)
-        if value is not None
+        if value is not None and abs(value) <= RAW_MAX
     ]
     return sorted(found)
+
+
+def _bounded(total: int) -> int:
+    """Keeps a sum within what can be kept: a bus that lies makes no trip that cannot be told."""
+    return max(-SUM_MAX, min(SUM_MAX, total))
 
 
 def _held(samples: Samples) -> list[tuple[int, int]]:

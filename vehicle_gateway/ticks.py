@@ -4,6 +4,7 @@ Place in the flow: decode → **ticks** → mounting, motion, events, trips.
 
 * A tick is microseconds UTC divided by `TICK_US`, rounded down: the same samples fall into the same
   ticks however they were cut into windows.
+* A raw value of more than 32 bits is of no sensor that moves with a vehicle: it is absence.
 * Speeds are integer mm/s and accelerations integer mm/s2 everywhere above the catalogue's scales.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import accumulate
 from operator import le
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edge.catalogue import signal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 TICK_US: Final = 100_000
 TICK_MS: Final = TICK_US // 1_000
+RAW_MAX: Final = 1 << 32
 # One unit in mm/s or mm/s2, as (numerator, denominator).
 MILLIMETRES: Final[Mapping[str, tuple[int, int]]] = {
     "km/h": (1_000_000, 3_600),
@@ -69,9 +71,17 @@ def latest_by_tick(groups: Sequence[Group], identity: int) -> dict[int, int]:
 def present(ticks: Sequence[int], values: Sequence[int | None]) -> list[tuple[int, int]]:
     """Pairs ticks with the values that are there."""
     pairs = zip(ticks, values, strict=True)
-    if None in values:
-        return [(tick, value) for tick, value in pairs if value is not None]
-    return list(pairs)  # type: ignore[arg-type] # no value is None
+    if is_whole(values):
+        return list(pairs)  # type: ignore[arg-type] # no value is None
+    return [(tick, value) for tick, value in pairs if value is not None and abs(value) <= RAW_MAX]
+
+
+def is_whole(values: Sequence[int | None]) -> bool:
+    """Says whether every value is there, and one that a sensor can have."""
+    if not values or None in values:
+        return False
+    known: Sequence[Any] = values
+    return bool(min(known) >= -RAW_MAX and max(known) <= RAW_MAX)
 
 
 def sums_by_tick(
@@ -107,10 +117,9 @@ def in_order(
     times: Sequence[int], values: Sequence[int | None]
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Returns the values that are there, with their times, in order of time."""
-    if None not in values and all(map(le, times, times[1:])):
+    if is_whole(values) and all(map(le, times, times[1:])):
         return times, values  # type: ignore[return-value] # no value is None
-    pairs = zip(times, values, strict=True)
-    kept = sorted((time, value) for time, value in pairs if value is not None)
+    kept = sorted(present(times, values))
     return [time for time, _ in kept], [value for _, value in kept]
 
 

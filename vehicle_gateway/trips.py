@@ -31,6 +31,8 @@ STATE_VERSION: Final = 2
 RATE_M_MIN: Final = 1_000
 # Thousandths of an event per 100 km, from events and metres.
 RATE_FACTOR: Final = 1_000 * 100_000
+SPEED_MAX: Final = 150_000
+"""In mm/s: what claims to be faster is no vehicle."""
 BACKWARDS_US: Final = 60 * SECOND_US
 
 Summary = dict[str, Any]
@@ -80,13 +82,12 @@ class Trips:
             The trip that it belongs to, None while the vehicle rests.
         """
         times, speeds = self._speed_of(groups)
-        active_us = self._last_activity(groups, times, speeds)
-        if active_us:
+        active = self._activity(groups, times, speeds)
+        if active is not None:
             if self.current is None:
-                start_us = self._first_activity(groups, times, speeds)
-                self.current = f"{self._device}-{start_us // SECOND_US}"
-                self._start_us = start_us
-            self._active_us = max(self._active_us, active_us)
+                self.current = f"{self._device}-{active[0] // SECOND_US}"
+                self._start_us = self._active_us = active[0]
+            self._active_us = max(self._active_us, active[1])
         if self.current is not None:
             self._meter.add(times, speeds)
             self._consumption.add(groups)
@@ -155,26 +156,20 @@ class Trips:
     def _speed_of(self, groups: Sequence[Group]) -> tuple[list[int], list[int]]:
         """Times and mm/s of the bus's own speed where there is any, else of the receiver."""
         for scale in self._speeds:
-            pairs = samples_of(groups, scale.id)
+            pairs = [
+                (time, speed)
+                for time, value in samples_of(groups, scale.id)
+                if abs(speed := value * scale.numerator // scale.denominator) <= SPEED_MAX
+            ]
             if pairs:
-                return [time for time, _ in pairs], [
-                    value * scale.numerator // scale.denominator for _, value in pairs
-                ]
+                times, speeds = zip(*pairs, strict=True)
+                return list(times), list(speeds)
         return [], []
 
-    def _last_activity(
+    def _activity(
         self, groups: Sequence[Group], times: Sequence[int], speeds: Sequence[int]
-    ) -> int:
-        moved = (t for t, v in zip(reversed(times), reversed(speeds), strict=True) if self._is(v))
-        turned = (t for t, rpm in reversed(samples_of(groups, self._engine)) if rpm > 0)
-        return max(next(moved, 0), next(turned, 0))
-
-    def _first_activity(
-        self, groups: Sequence[Group], times: Sequence[int], speeds: Sequence[int]
-    ) -> int:
-        moved = (t for t, v in zip(times, speeds, strict=True) if self._is(v))
-        turned = (t for t, rpm in samples_of(groups, self._engine) if rpm > 0)
-        return min(t for t in (next(moved, 0), next(turned, 0)) if t)
-
-    def _is(self, speed: int) -> bool:
-        return speed >= self._moving
+    ) -> tuple[int, int] | None:
+        """When the vehicle first and last moved or turned its engine in a window."""
+        active = [time for time, speed in zip(times, speeds, strict=True) if speed >= self._moving]
+        active += [time for time, rpm in samples_of(groups, self._engine) if rpm > 0]
+        return (min(active), max(active)) if active else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.catalogue import load_catalogue, require_event
+from edge.catalogue import load_catalogue, require_event, signals
 from edge.codec import decode, encode
+from edge.columns import Group
 from hardware.drivers.can_log import LogSource
 from tests.unit.vehicle_gateway.yard import (
     SECOND_US,
@@ -22,15 +24,15 @@ from tests.unit.vehicle_gateway.yard import (
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.events import Events
+from vehicle_gateway.places import Ban, Corridor, Limit, Places
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.replay import replay
 from vehicle_gateway.shape import SHAPE
+from vehicle_gateway.trips import Trips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    from edge.columns import Group
 
 NIGHT_US = START_US + 14 * 3_600 * SECOND_US  # 22:30 in Beijing
 LONGITUDINAL = "Vehicle.Acceleration.Longitudinal"
@@ -268,6 +270,24 @@ def everything() -> list[Group]:
 
 
 EVERYTHING = windows_of(everything())
+HEARD = [
+    spec.id
+    for spec in signals()
+    if spec.path.startswith(("Vehicle.Speed", "Vehicle.Acc", "Vehicle.Ang", "Vehicle.Curr"))
+    or any(
+        part in spec.path for part in ("GNSS.Speed", "Roll", "IsOpen", "IsBelted", "EngineSpeed")
+    )
+    or any(part in spec.path for part in ("FuelSystem", "TractionBattery", "Traveled"))
+]
+EDGE = [(26_600_000, 106_700_000), (26_700_000, 106_700_000)]
+FULL = msgspec.structs.replace(
+    default_campaign(),
+    places=Places(
+        limits=[Limit("a", "for a test", 40, line=EDGE, width_m=30)],
+        corridors=[Corridor("b", "for a test", EDGE, 100, 60)],
+        bans=[Ban("c", "for a test", "any", line=EDGE, width_m=30)],
+    ),
+)
 
 
 @given(st.sets(st.integers(0, len(EVERYTHING) - 1)))
@@ -284,6 +304,41 @@ def test_power_that_is_cut_anywhere_changes_no_event(cuts: set[int]) -> None:
             found += events.feed(window, "00ff")
         results.append((encode(found), encode(events.state()), events.alerts()))
     assert results[0] == results[1]
+
+
+ODD = [-(2**62), -1, 0, 1, 255, 2**31, 2**62]
+odd_values = st.lists(
+    st.one_of(st.none(), st.sampled_from(ODD), st.integers(-(2**40), 2**40)), min_size=1, max_size=8
+)
+odd_times = st.one_of(
+    st.integers(START_US, START_US + 30 * SECOND_US),
+    st.sampled_from([-5, 0, 1, 2**40, START_US - 10**15, START_US + 10**15]),
+)
+
+
+@st.composite
+def odd_groups(draw: st.DrawFn) -> list[Group]:
+    """What no sensor should send: any value of any signal at any time, in any order."""
+    groups = []
+    for spec in draw(st.lists(st.sampled_from(HEARD), min_size=1, max_size=12)):
+        values = draw(odd_values)
+        times = draw(st.lists(odd_times, min_size=len(values), max_size=len(values)))
+        groups.append(Group(times, {spec: values}))
+    return groups
+
+
+@given(st.lists(odd_groups(), min_size=1, max_size=4), st.sampled_from([None, "00ff"]))
+def test_nothing_that_a_sensor_says_raises_or_leaves_a_state_that_cannot_be_kept(
+    windows: list[list[Group]], driver: str | None
+) -> None:
+    events, trips = Events(FULL), Trips(FULL, "box-1")
+    for window in windows:
+        found = events.feed(window, driver)
+        trips.expire(START_US)
+        trips.feed(window, found)
+        assert all(event["start_us"] <= event["end_us"] for event in found)
+        decode(encode([events.state(), trips.state()]), items_max=100_000)
+    encode([events.finish(driver), trips.finish(), events.alerts()])
 
 
 def test_every_rule_of_driving_is_a_kind_of_event_of_the_data_catalogue() -> None:
