@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from edge.errors import DeviceFault, LocalError
+from edge.orders import CAMPAIGN_BYTES_MAX
 from vehicle_gateway.places import Places, check
 from vehicle_gateway.shape import SHAPE
 from vehicle_gateway.wanted import Collect, check_collect
@@ -24,7 +25,6 @@ from vehicle_gateway.wanted import Collect, check_collect
 if TYPE_CHECKING:
     from pathlib import Path
 
-CAMPAIGN_BYTES_MAX: Final = 1 << 18
 VERSION: Final = 1
 DEFAULT: Final = "default"
 SOURCE_CHARACTERS_MIN: Final = 10
@@ -106,7 +106,7 @@ def load_campaign(data: bytes) -> Campaign:
         LocalError: It is not a campaign; nothing of it is used.
     """
     if len(data) > CAMPAIGN_BYTES_MAX:
-        raise _refuse("it is larger than 256 KiB")
+        raise _refuse("it is larger than 128 KiB")
     try:
         campaign = msgspec.json.decode(data, type=Campaign)
     except msgspec.DecodeError as error:

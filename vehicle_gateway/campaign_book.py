@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.catalogue import signal_by_id
 from edge.errors import LocalError
+from edge.orders import CAMPAIGN_TYPE, PURPOSE_CHARACTERS
 from edge.purposes import CAMPAIGN
 from edge.sqlite import Migrations
 from edge.store import create_tables
@@ -34,14 +35,12 @@ if TYPE_CHECKING:
     from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.orders import Addressee, Order, Verify
 
-TYPE: Final = "campaign"
 FORM: Final = Form(
     CAMPAIGN,
-    TYPE,
+    CAMPAIGN_TYPE,
     {"type": str, "campaign": bytes, "not_before_us": int, "purpose": str, "consent": bool},
 )
 KEPT_MAX: Final = 4
-PURPOSE_CHARACTERS: Final = (10, 300)
 PERSONAL: Final = "P"
 MIGRATIONS = Migrations("gateway_campaign")
 
@@ -83,7 +82,7 @@ class CampaignBook:
         self._store = store
         self._addressee = addressee
         self._base = base
-        self.orders = OrderBook(store, TYPE)
+        self.orders = OrderBook(store, CAMPAIGN_TYPE)
 
     def standing(self, now_us: int, *, has_consent: bool) -> int:
         """Returns the number of the campaign that acts at an instant, 0 for that of the disk."""

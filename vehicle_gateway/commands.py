@@ -17,9 +17,10 @@ Place in the flow: down topic → answers → **commands** → batch, sources, t
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from edge.errors import LastmileError
+from edge.orders import COMMAND_TYPE, VERBS, arguments_fit
 from edge.purposes import COMMAND
 from edge.sqlite import Migrations
 from edge.store import create_tables
@@ -37,17 +38,8 @@ if TYPE_CHECKING:
 
     Action = Callable[[Mapping[str, int]], None]
 
-TYPE: Final = "command"
-FORM: Final = Form(COMMAND, TYPE, {"type": str, "verb": str, "arguments": dict})
+FORM: Final = Form(COMMAND, COMMAND_TYPE, {"type": str, "verb": str, "arguments": dict})
 DONE, FAILED, REFUSED, UNKNOWN = "done", "failed", "refused", "unknown"
-# Verb → argument → lowest and highest; each argument must be given.
-VERBS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
-    "report-status": {},
-    "resend-health": {},
-    "read-dtc": {},
-    "snapshot": {"seconds": (1, 60)},
-    "reboot-program": {},
-}
 VERB_CHARACTERS_MAX: Final = 40
 MIGRATIONS = Migrations("gateway_commands")
 
@@ -86,7 +78,7 @@ class Commands:
         self._addressee = addressee
         self._verify = verify
         self._actions = actions
-        self._orders = OrderBook(sink.store, TYPE)
+        self._orders = OrderBook(sink.store, COMMAND_TYPE)
 
     def hear(self, message: bytes) -> bool:
         """Acts on one command; says whether there is an answer to send.
@@ -120,10 +112,9 @@ class Commands:
     def _permit(self, order: Order) -> tuple[Action, Mapping[str, int]]:
         self._orders.require_due(order, self._clock.now().wall_us)
         verb, arguments = order.record["verb"], order.record["arguments"]
-        bounds = VERBS.get(verb)
-        if bounds is None:
+        if verb not in VERBS:
             raise OrderRefused("The command has no verb of this release.", "verb", order.seq)
-        if not _fit(arguments, bounds):
+        if not arguments_fit(verb, arguments):
             raise OrderRefused(f"{verb} takes other arguments.", "verb-arguments", order.seq)
         action = self._actions.get(verb)
         if action is None:
@@ -153,13 +144,6 @@ class Commands:
         log.info("command %d, %s: %s %s", seq, verb, outcome, code)
         told = {"order": seq, "verb": verb, "outcome": outcome, "code": code}
         self._stream.state({"type": "command-done", **told})
-
-
-def _fit(arguments: Mapping[Any, Any], bounds: Mapping[str, tuple[int, int]]) -> bool:
-    return arguments.keys() == bounds.keys() and all(
-        type(arguments[name]) is int and low <= arguments[name] <= high
-        for name, (low, high) in bounds.items()
-    )
 
 
 def _carry_out(verb: str, action: Action, arguments: Mapping[str, int]) -> tuple[str, str]:

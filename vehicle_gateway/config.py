@@ -108,10 +108,13 @@ class CampaignSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[campaign]`: the rules of driving events.
 
     Attributes:
-        file: Campaign file, relative to this file; empty for the one that is built in.
+        file: Campaign file that ends in .json, relative to this file, or the name of one of ours;
+            empty for `default`.
+        group: Name under which the core means this box among others; empty for none.
     """
 
     file: str = ""
+    group: str = ""
 
 
 class OutboxSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -253,3 +256,14 @@ class GatewayConfig(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def sources(self) -> list[SourceSection]:
         """All that the box listens to, the first first."""
         return self.source if isinstance(self.source, list) else [self.source]
+
+    def files(self) -> dict[str, Path]:
+        """Returns what provisioning must have left, by the name of its key."""
+        found = {
+            "identity": self.gateway.identity,
+            "signing_public": self.core.signing_public,
+            "policy": self.core.policy,
+        }
+        if self.broker:
+            found |= {"ca": self.broker.ca, "certificate": self.broker.certificate}
+        return found

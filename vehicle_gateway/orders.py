@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import PeerError
 from edge.keys import open_evidence
+from edge.orders import SEQ_MAX
 from edge.sqlite import Migrations
 from edge.store import create_tables
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     Verify = Callable[[bytes, bytes], None]
 
 CORE: Final = "core"
-SEQ_MAX: Final = 2**48
 TIME_US_MAX: Final = 2**62
 REFUSALS_KEPT: Final = 256
 COMMON: Final = frozenset({"type", "seq", "expiry_us"})

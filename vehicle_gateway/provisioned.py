@@ -9,7 +9,7 @@ Place in the flow: gateway.toml, keys/, core/ → **provisioned** → batch, mqt
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import epochs, outbox
 from edge.drivers import GRADE_TYPE, ROSTER_TYPE
@@ -19,19 +19,27 @@ from edge.policy import TYPE as POLICY
 from edge.policy import open_policy
 from vehicle_gateway.answers import Answers
 from vehicle_gateway.batch import Sink
+from vehicle_gateway.campaign_book import CampaignBook
+from vehicle_gateway.data_plan import DataPlan, PlanRule
 from vehicle_gateway.driver import SEALED_FOR, DriverBook
+from vehicle_gateway.health import Organs, read_signal
 from vehicle_gateway.mqtt import Address, BrokerPlace, Publisher
+from vehicle_gateway.orders import Addressee
 from vehicle_gateway.publish import SendPlan
 from vehicle_gateway.roster import RosterBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from edge.policy import Policy
-    from edge.ports import Clock, Randomness
+    from edge.ports import Clock, FrameSource, Randomness
     from edge.store import Store
+    from vehicle_gateway.batch import Batcher
+    from vehicle_gateway.campaign import Campaign
     from vehicle_gateway.config import GatewayConfig
+    from vehicle_gateway.duties import Duties
+    from vehicle_gateway.power import Power
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +99,74 @@ class Provisioned:
         """Returns what the core told of its drivers."""
         return RosterBook(sink.store, self.identity(), sink.drivers.secret)
 
-    def publisher(self, sink: Sink) -> Callable[[], Publisher] | None:
-        """Returns what makes a connection to its broker; None where it has none."""
-        broker = self.config.broker
-        if broker is None:
+    def addressee(self) -> Addressee:
+        """Returns whom an order may name to mean it."""
+        return Addressee(self.config.gateway.device, self.config.campaign.group)
+
+    def campaigns(self, store: Store, base: Campaign) -> CampaignBook:
+        """Returns the campaigns that the core sends; `base` acts where none may."""
+        return CampaignBook(store, self.addressee(), base)
+
+    def publisher(self, sink: Sink, duties: Duties | None = None) -> Callable[[], Publisher] | None:
+        """Returns what makes a connection to its broker; None where it has none.
+
+        Args:
+            sink: Where answers of the core settle what waits.
+            duties: What it does on the core's word; None for nothing.
+        """
+        brokers = places(self.config)
+        if not brokers:
             return None
-        identity = self.config.gateway.identity
-        place = BrokerPlace(broker.host, broker.port, broker.ca, broker.certificate, identity)
         verify = verifier(self._signing_key())
         book = self.roster(sink)
         listeners = {
             POLICY: lambda message: sink.stream.take_policy(message, verify),
             ROSTER_TYPE: lambda message: book.take_roster(message, verify),
             GRADE_TYPE: lambda message: book.take_grade(message, verify),
+            **(duties.listeners(self.addressee(), verify) if duties else {}),
         }
 
         def make() -> Publisher:
             answers = Answers(sink, verify, self.address.down, listeners)
             plan = SendPlan(self.randomness)
-            return Publisher([place], self.address, sink, answers, plan, self.randomness)
+            publisher = Publisher(brokers, self.address, sink, answers, plan, self.randomness)
+            bought = self.config.data_plan
+            if bought is not None:
+                rule = PlanRule(bought.bytes_per_month, bought.reset_day)
+                publisher.data_plan = DataPlan(sink.store, rule)
+            return publisher
 
         return make
+
+    def organs(
+        self,
+        batcher: Batcher,
+        source: FrameSource,
+        publisher: Publisher | None,
+        power: Power | None,
+        clock: Callable[[], Mapping[str, Any]],
+    ) -> Organs:
+        """Returns what a health record is made of.
+
+        Args:
+            batcher: Counts, and seals the record.
+            source: Counts what could not be read.
+            publisher: The connection, if there is one.
+            power: Ignition and supply.
+            clock: What the clock's discipline tells.
+        """
+        config = self.config
+        return Organs(
+            device=config.gateway.device,
+            data_dir=config.gateway.data_dir,
+            batcher=batcher,
+            source=source,
+            certificate=config.broker.certificate if config.broker else None,
+            publisher=publisher,
+            power=power,
+            clock=clock,
+            signal=read_signal(config.health.signal),
+        )
 
     def _policy(self) -> Policy:
         path = self.config.core.policy
@@ -132,6 +187,16 @@ class Provisioned:
             raise LocalError(
                 f"{path} holds no hexadecimal key. Install the bundle again.", "gateway-key"
             ) from error
+
+
+def places(config: GatewayConfig) -> list[BrokerPlace]:
+    """Returns the brokers of a device, the first first; none where it has no [broker]."""
+    broker = config.broker
+    if broker is None:
+        return []
+    keys = broker.ca, broker.certificate, config.gateway.identity
+    others = [BrokerPlace(each.host, each.port, *keys) for each in broker.fallback]
+    return [BrokerPlace(broker.host, broker.port, *keys), *others]
 
 
 def _read(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """`lastmile-core`: everything that a person or a service manager asks of the core.
 
-Place in the flow: command line → **__main__** → command_init, command_register, command_keys, api.
+Place in the flow: command line → **__main__** → command_init, command_register, command_keys,
+command_orders, api.
 
 * Here alone the core meets the real clock and the real randomness.
 * Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
@@ -26,7 +27,7 @@ from backend_sync.core.command_init import Wishes, init
 from backend_sync.core.config import CoreConfig
 from backend_sync.core.database import connect, prepare, used_server
 from backend_sync.core.site import Site
-from backend_sync.telemetry import command_keys
+from backend_sync.telemetry import command_keys, command_orders
 from backend_sync.telemetry.command_roster import roster_publish
 from edge.config import load_config
 from edge.errors import LastmileError, LocalError
@@ -48,6 +49,11 @@ USAGE_CODES: Final = frozenset(
     {"amount", "id", "id-number", "instant", "lease-id", "lease-terms", "no-broker", "pin-file"}
     | {
         "algorithms",
+        "campaign-file",
+        "campaign-purpose",
+        "command-arguments",
+        "order-device",
+        "order-span",
         "key-id",
         "seed-file",
         "seed-length",
@@ -69,6 +75,10 @@ VERBS: Final[dict[str, Callable[[register.Desk, argparse.Namespace], str]]] = {
     "keys rotate": command_keys.keys_rotate,
     "keys retire": command_keys.keys_retire,
     "keys seed": command_keys.keys_seed,
+    "campaign send": command_orders.campaign_send,
+    "campaign list": command_orders.campaign_list,
+    "command send": command_orders.command_send,
+    "command list": command_orders.command_list,
     "evidence": evidence,
     "roster publish": roster_publish,
     "grade": figures.grade,

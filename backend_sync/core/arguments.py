@@ -12,6 +12,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edge.orders import VERBS
+
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
 
@@ -33,6 +35,10 @@ EPILOG: Final = """examples:
   lastmile-core keys retire --config core.toml 0123456789abcdef
   lastmile-core keys seed --config core.toml chip-1 --from seed.hex
   lastmile-core roster publish --config core.toml --device box-1 --file drivers.json
+  lastmile-core campaign send --config core.toml brakes.json --device box-1 --days 30 \\
+      --purpose "find out how smoothly brakes work"
+  lastmile-core command send --config core.toml snapshot seconds=10 --device box-1
+  lastmile-core command list --config core.toml
   lastmile-core grade --config core.toml --driver d-1
   lastmile-core report --config core.toml --json
   lastmile-core evidence --config core.toml proof.cose
@@ -52,6 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (_add_init, _add_run, _add_device, _add_drawer, _add_customer):
         add(verbs)
     for add in (_add_lease, _add_catalogue, _add_keys, _add_grade, _add_report, _add_evidence):
+        add(verbs)
+    for add in (_add_campaign, _add_command):
         add(verbs)
     _add_roster(verbs)
     return parser
@@ -166,6 +174,46 @@ def _add_keys(verbs: Verbs) -> None:
     seed.add_argument(
         "--replace", action="store_true", help="forget an earlier seed and what it would still open"
     )
+
+
+def _add_campaign(verbs: Verbs) -> None:
+    text = "send a campaign to gateways, or see what became of it"
+    acts = verbs.add_parser("campaign", help=text).add_subparsers(required=True, metavar="ACT")
+    send = _act(acts, "campaign", "send", "sign a campaign and send it until it is answered")
+    send.add_argument("file", type=Path, metavar="FILE", help="the campaign, JSON")
+    _devices(send)
+    send.add_argument("--group", default="", help="name it, not each device; all get one message")
+    send.add_argument("--days", type=int, required=True, help="how long it acts")
+    send.add_argument(
+        "--after-hours", type=int, default=0, help="when it begins (default: %(default)s)"
+    )
+    send.add_argument("--purpose", required=True, help="what its data is for, 10 to 300 characters")
+    send.add_argument("--consent", action="store_true", help="acts only while a driver's lives")
+    _listed(_act(acts, "campaign", "list", "show campaigns and what became of them"))
+
+
+def _add_command(verbs: Verbs) -> None:
+    text = "send a command to gateways, or see what became of it"
+    acts = verbs.add_parser("command", help=text).add_subparsers(required=True, metavar="ACT")
+    send = _act(acts, "command", "send", "sign a command and send it until it is answered")
+    send.add_argument("word", choices=tuple(VERBS), help="what the box is to do")
+    send.add_argument("arguments", nargs="*", metavar="NAME=NUMBER", help="such as seconds=10")
+    _devices(send)
+    send.add_argument(
+        "--minutes", type=int, default=60, help="how long it waits (default: %(default)s)"
+    )
+    _listed(_act(acts, "command", "list", "show commands and what became of them"))
+
+
+def _devices(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--device", dest="devices", action="append", required=True, help="once for each gateway"
+    )
+
+
+def _listed(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--device", help="of this gateway alone")
+    verb.add_argument("--json", action="store_true", help="print it for programs")
 
 
 def _add_grade(verbs: Verbs) -> None:

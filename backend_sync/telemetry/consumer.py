@@ -10,6 +10,7 @@ on a connection of its own, so that Parquet never delays an acknowledgement.
 
 * An arrival is confirmed to the broker after the commit, whatever the verdict: a refused message
   would come again for ever. What a device deletes rests on the signed acknowledgement alone.
+* Campaigns and commands that are due go down between two takings (`orders`).
 * A message that can never be taken is told to its device too, by digest, so many a minute; its
   box sets it aside and goes on (`refusal`).
 * When the database is away arrivals wait in hand and are stored when it is back; the broker holds
@@ -33,6 +34,7 @@ from backend_sync.telemetry import lake
 from backend_sync.telemetry.claim import down_topic
 from backend_sync.telemetry.ingest import Ingest
 from backend_sync.telemetry.keyring import KeyRing
+from backend_sync.telemetry.orders import take_due
 from backend_sync.telemetry.refusal import RefusalLimit, refusal_record
 from backend_sync.telemetry.seeds import sweep_keys
 from backend_sync.telemetry.store import BATCH_MESSAGES_MAX, Stored, Taken, take_in
@@ -165,6 +167,7 @@ class Consumer:
 
     def _consume_on(self, connection: psycopg.Connection[Any], stop: threading.Event) -> None:
         while not stop.is_set():
+            self._send_orders(connection)
             arrivals = self._collect()
             self._tell_words(connection)
             if not arrivals:
@@ -219,6 +222,13 @@ class Consumer:
                 self._arrivals.put_nowait(arrival)
             except queue.Full:
                 return
+
+    def _send_orders(self, connection: psycopg.Connection[Any]) -> None:
+        """Hands over what is due; while the broker is away it stays due."""
+        if not self._client.is_connected():
+            return
+        for device, order in take_due(connection, self._settings.clock.now().wall_us):
+            self._client.publish(down_topic(self._settings.org, device), order, QOS)
 
     def _acknowledge(self, stored: Stored) -> None:
         topic = down_topic(self._settings.org, stored.device)

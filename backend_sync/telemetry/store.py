@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 from backend_sync.telemetry.claim import Claim, Refused, read_claim
 from backend_sync.telemetry.devices import load_standings, lock_devices, save_standings
 from backend_sync.telemetry.ingest import DUPLICATE, Ingest, Verdict
+from backend_sync.telemetry.orders import save_outcomes
 from backend_sync.telemetry.refusal import Refusal, refusal_of
 from backend_sync.telemetry.stream import NOTHING, Close, Gap, Stream, digest_of
 from backend_sync.telemetry.words import forget_people
@@ -253,6 +254,7 @@ def _save(connection: psycopg.Connection[Any], work: _Work, known_us: int) -> No
         _save_messages(cursor, work.fresh, known_us)
         _save_gaps(cursor, work.fresh, known_us)
         _save_consents(cursor, work.fresh, known_us)
+        save_outcomes(cursor, work.fresh, known_us)
         cursor.executemany(
             "INSERT INTO telemetry_counts AS c (device, outcome, reason, count)"
             " VALUES (%s, %s, %s, %s) ON CONFLICT (device, outcome, reason)"

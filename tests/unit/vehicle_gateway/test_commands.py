@@ -8,9 +8,10 @@ import pytest
 
 from edge.errors import DeviceFault, PeerError
 from edge.keys import sign_evidence
+from edge.orders import VERBS
 from edge.purposes import COMMAND
 from tests.unit.vehicle_gateway.yard import DEVICE, GROUP, SECOND_US, START_US, Box, Core
-from vehicle_gateway.commands import VERBS, Commands
+from vehicle_gateway.commands import Commands
 from vehicle_gateway.orders import Addressee
 
 if TYPE_CHECKING:
@@ -143,9 +144,3 @@ def test_nobody_but_the_core_makes_the_box_answer(ground: Ground) -> None:
             ground.commands.hear(message)
     assert ground.done == []
     assert ground.answers() == []
-
-
-def test_no_verb_moves_a_vehicle_or_clears_a_fault() -> None:
-    assert set(VERBS) == {
-        "report-status", "resend-health", "read-dtc", "snapshot", "reboot-program",
-    }  # fmt: skip

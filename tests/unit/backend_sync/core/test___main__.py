@@ -210,6 +210,31 @@ def test_keys_are_rotated_listed_and_retired_by_command_line(bank: Bank) -> None
     assert policy_of(bank.add("box-1", "gateway")) == after
 
 
+def test_orders_to_boxes_are_sent_and_listed_by_command_line(bank: Bank) -> None:
+    bank.add("box-1", "gateway")
+    file = bank.folder / "brakes.json"
+    file.write_text('{"v": 1, "id": "brakes", "version": 2}')
+    to, why = ("--device", "box-1"), ("--days", "30", "--purpose", "find out how brakes work")
+    assert "brakes 2 is on its way to box-1 (1)" in bank.do(
+        "campaign", "send", str(file), *to, *why
+    )
+    assert "box-1 (1)" in bank.do("command", "send", "snapshot", "seconds=10", *to)
+    assert "waiting       brakes 2" in bank.do("campaign", "list")
+    (line,) = json.loads(bank.do("command", "list", "--json", *to))
+    assert (line["device"], line["seq"], line["name"]) == ("box-1", 1, "snapshot")
+    assert json.loads(bank.do("command", "list", "--json", "--device", "box-2")) == []
+    for wrong in (
+        ["command", "send", "snapshot", *to],
+        ["command", "send", "snapshot", "seconds=ten", *to],
+        ["command", "send", "read-dtc", "--device", "kiosk-9"],
+        ["command", "send", "read-dtc", *to, "--minutes", "0"],
+        ["campaign", "send", str(file), *to, "--days", "30", "--purpose", "why"],
+        ["campaign", "send", str(file), *to, *why, "--days", "0"],
+        ["campaign", "send", str(bank.config), *to, *why],
+    ):
+        assert bank.do(*wrong, code=2).count("\n") == 1
+
+
 def test_a_pin_outlives_every_key_of_telemetry(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     bank.add("kiosk-1")
     add_customer(bank, monkeypatch, "--opening", "3000")
