@@ -362,6 +362,14 @@ def test_long_answers_are_let_go_on_where_they_are_ours() -> None:
     assert set(flow) == {(0x7E0, b"\x30\0\0")}
 
 
+def test_a_long_answer_to_somebody_else_gets_no_flow_control_of_ours() -> None:
+    street = ask_speed()
+    street.hear(ENGINE, bytes.fromhex("101462F190414243"))
+    assert street.schedule.due(street.now_us) == []
+    street.hear(ENGINE, bytes.fromhex("100E410D320C1AF8"))
+    assert [payload[0] for _, payload in street.schedule.due(street.now_us)] == [0x30]
+
+
 @pytest.mark.parametrize("message", [b"\x04", b"\x08\x01", b"\x2e\xf1\x90\x01", b"", b"\x01" * 8])
 def test_what_would_change_the_vehicle_is_refused(message: bytes) -> None:
     schedule = ObdSchedule(plan())

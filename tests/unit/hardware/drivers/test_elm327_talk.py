@@ -246,12 +246,27 @@ def test_a_bus_that_fails_three_times_is_searched_anew() -> None:
     assert bench.speeds > 10
 
 
-class LongAsker:
-    """Asks a question that does not fit one frame, and lets an answer go on."""
+def test_an_engine_that_starts_ends_the_sleep_of_a_bus_that_was_found() -> None:
+    bench = Bench().run(5)
+    bench.asleep = True
+    bench.run(200)
+    before = len(bench.said)
+    assert not any(text.startswith(b"0100") for text in bench.run(60).said[before:])
+    bench.asleep, bench.firmware.voltage = False, b"14.1V"
+    speeds = bench.speeds
+    bench.run(75)  # a search of the schedule is at most a minute away
+    assert bench.speeds > speeds
+
+
+class Asks:
+    """Asks the same each time."""
+
+    def __init__(self, *payloads: str) -> None:
+        self.payloads = [bytes.fromhex(text) for text in payloads]
 
     def due(self, now_us: int) -> list[Frame]:
         del now_us
-        return [(0x7E0, bytes.fromhex("1010010203040506")), (0x7E0, bytes.fromhex("300000"))]
+        return [(0x7E0, payload) for payload in self.payloads]
 
     def claims(self, can_id: int) -> bool:
         return bool(can_id)
@@ -260,10 +275,16 @@ class LongAsker:
         del can_id, payload, now_us
 
 
-def test_a_question_of_several_frames_is_counted_and_flow_control_is_not_said() -> None:
-    bench = Bench(requesters=[LongAsker()]).run(1)
+def test_a_question_of_several_frames_is_counted() -> None:
+    bench = Bench(requesters=[Asks("1010010203040506")]).run(1)
     assert bench.counts["elm-long-request"] > 0
-    assert not any(text.startswith((b"10", b"30", b"ATSH7E0")) for text in bench.said)
+    assert not any(text.startswith((b"10", b"ATSH7E0")) for text in bench.said)
+
+
+def test_flow_control_is_the_adapters_own_work() -> None:
+    bench = Bench(requesters=[Asks("300000")]).run(1)
+    assert not bench.counts
+    assert not any(text.startswith((b"30", b"ATSH7E0")) for text in bench.said)
 
 
 @given(st.lists(st.binary(max_size=30), max_size=12), st.binary(max_size=4))
