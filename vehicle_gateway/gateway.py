@@ -261,8 +261,6 @@ class Gateway:
             drivers.take_in(said, self._sink.stream)
         if said is not None and said.withdrawn:
             self._batcher.today.forget(drivers.tag_of(said.subject))
-            if is_known:
-                self._batcher.finish()
 
     def _moment(self) -> Moment:
         return Moment(

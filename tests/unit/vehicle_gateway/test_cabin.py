@@ -12,7 +12,7 @@ from edge.errors import DeviceFault
 from edge.points import shipped_table
 from tests.unit.vehicle_gateway.yard import DEVICE, SECOND_US, START_US, Box, Core, frames
 from vehicle_gateway.cabin import MINUTE_US, Books, Cabin, CabinSettings, Moment
-from vehicle_gateway.driver import consent_text
+from vehicle_gateway.driver import consent_text, leave_statement, make_statement
 from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.roster import RosterBook
 from vehicle_gateway.signin import SignIn
@@ -387,7 +387,9 @@ class Journey:
         assert skip_frames == 0
         for number, chunk in enumerate(frames(150.0, 400)):
             for act in self._acts.get(number, ()):
-                if isinstance(act, str):
+                if callable(act):
+                    act()
+                elif isinstance(act, str):
                     self._place.reader.held.append(CARDS[act])
                 else:
                     self._place.screen.touched.append(act)
@@ -397,21 +399,34 @@ class Journey:
         pass
 
 
-def test_a_change_of_driver_on_the_way_parts_the_trip_and_mixes_nobodys_windows(
-    place: Place, box: Box, core: Core, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vehicle_gateway.cabin.MOVING_MMPS", 1 << 40)
+def journey(place: Place, acts: Mapping[int, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Drives with both drivers enrolled and agreed, the first at the wheel; returns the batches."""
     for name in CARDS:
         place.act(card=name)
         place.act(AGREE)
     place.act(card="driver-1")
-    acts: dict[int, list[Any]] = {12: ["driver-2"], 24: [WITHDRAW]}
-    gateway = Gateway(
-        Feed(Journey(place, acts), is_live=False), place.batcher, box.sink, None, box.folder
-    )
+    feed = Feed(Journey(place, acts), is_live=False)
+    gateway = Gateway(feed, place.batcher, place.box.sink, None, place.box.folder)
     gateway.attend(place.cabin)
     gateway.run(threading.Event())
-    records = core.records(box.messages())
+    return place.core.records(place.box.messages())
+
+
+def frames_of(records: Sequence[dict[str, Any]], driver: str | None) -> int:
+    return sum(each["counts"]["frames"] for each in records if each["driver"] == driver)
+
+
+@pytest.fixture
+def _slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The simulated vehicle counts as standing, so that drivers may change at any chunk."""
+    monkeypatch.setattr("vehicle_gateway.cabin.MOVING_MMPS", 1 << 40)
+
+
+@pytest.mark.usefixtures("_slowly")
+def test_a_change_of_driver_on_the_way_parts_the_trip_and_mixes_nobodys_windows(
+    place: Place, box: Box
+) -> None:
+    records = journey(place, {12: ["driver-2"], 24: [WITHDRAW]})
     drivers = [record["driver"] for record in records]
     changes = [one for one, two in zip(drivers, [*drivers[1:], "end"], strict=True) if one != two]
     assert changes == ["driver-1", "driver-2", None]
@@ -419,5 +434,28 @@ def test_a_change_of_driver_on_the_way_parts_the_trip_and_mixes_nobodys_windows(
     assert len({trip for _, trip in trips}) == len(trips) == 2
     (summary,) = [record for record in records if "trip_summary" in record]
     assert summary["driver"] == "driver-1", "who withdrew has no summary"
-    assert place.batcher.today.features(box.sink.drivers.tag_of("driver-2"), START_US) == {}
-    assert place.batcher.today.features(box.sink.drivers.tag_of("driver-1"), START_US) != {}
+    features = place.batcher.today.features
+    assert features(box.sink.drivers.tag_of("driver-2"), START_US) == {}
+    assert features(box.sink.drivers.tag_of("driver-1"), START_US) != {}
+
+
+@pytest.mark.usefixtures("_slowly")
+def test_what_is_held_goes_to_who_drove_and_after_a_withdrawal_to_nobody(place: Place) -> None:
+    chunks = [len(chunk.ids) for chunk in frames(150.0, 400)]
+    records = journey(place, {12: ["driver-2"], 24: [WITHDRAW]})
+    assert frames_of(records, "driver-1") == sum(chunks[:13])
+    assert 0 < frames_of(records, "driver-2") < sum(chunks[13:25])
+    assert frames_of(records, None) > sum(chunks[25:])
+
+
+@pytest.mark.usefixtures("_slowly")
+def test_a_withdrawal_of_who_is_not_driving_leaves_the_drive_alone(place: Place) -> None:
+    def withdraw() -> None:
+        now_us = place.box.clock.now().wall_us + 1
+        statement = make_statement("driver-2", "zh", now_us, 1, withdrawn=True)
+        leave_statement(place.box.folder, statement, place.box.secret)
+
+    records = journey(place, {12: [withdraw]})
+    assert {record["driver"] for record in records} == {"driver-1"}
+    assert len({record["trip"] for record in records if record["trip"]}) == 1
+    assert place.consents == [False, False, True]

@@ -215,6 +215,15 @@ def test_a_renewed_consent_replaces_the_one_in_force(box: Box) -> None:
     assert drivers.live(START_US + 20 * DAY_US) == "driver-1"
 
 
+def test_a_consent_to_an_earlier_release_outlives_the_shift_too(box: Box) -> None:
+    box.open()
+    box.sink.store.execute("DELETE FROM gateway_consents")  # which that release had not
+    drivers = box.sink.drivers
+    drivers.sign_in("driver-2", START_US)
+    drivers.sign_in("driver-0", START_US)
+    assert drivers.live(START_US) == "driver-0"
+
+
 def test_who_was_last_seen_driving_is_noted(box: Box) -> None:
     box.consented = None
     box.open()

@@ -48,7 +48,8 @@ class Bank:
             for box, subject in zip(boxes, ("driver-1", "driver-1", "driver-9"), strict=True)
             for each in (box.start(), box.consent(given_us=START_US, subject=subject))
         ]
-        self.say(*said, *self.first.drive(30)[1:])
+        ended = boxes[2].consent(given_us=START_US - 1, withdrawn=True)  # where they never agreed
+        self.say(*said, ended, *self.first.drive(30)[1:])
         flush(connection, self.core.ring(), self.lake)
 
     def say(self, *messages: tuple[str, bytes]) -> None:
