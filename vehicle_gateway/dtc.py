@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SYSTEMS: Final = "PCBU"
 VIN_LENGTH: Final = 17
+RECORDS_AT, RECORD_BYTES = 3, 4
+# ISO 14229-1 annex D: bits of a fault code's status.
+PENDING, CONFIRMED, WARNING = 0x04, 0x08, 0x80
 VIN_LETTERS: Final = frozenset(b"ABCDEFGHJKLMNPRSTUVWXYZ0123456789")  # ISO 3779: no I, O, Q
 
 # ISO 15031-6 clause 6: the first digits of a code say where the fault is.
@@ -110,6 +113,27 @@ def code_text(code: bytes) -> str:
     first, second = code[0], code[1]
     text = f"{SYSTEMS[first >> 6]}{first >> 4 & 3}{first & 0xF:X}{second:02X}"
     return f"{text}-{code[2]:02X}" if len(code) > 2 else text
+
+
+def codes_by_status(answer: bytes) -> dict[str, list[str]] | None:
+    """Reads an answer 59 02 or 59 0A of UDS (ISO 14229-1 clause 12.3).
+
+    Returns:
+        `stored` (confirmed) and `pending` (not confirmed) with their codes, and `lamps`: `mil`
+        where a code asks for it; None where the answer ends in the middle of a code.
+    """
+    if len(answer) < RECORDS_AT or (len(answer) - RECORDS_AT) % RECORD_BYTES:
+        return None
+    records = [
+        (code_text(answer[at : at + 3]), answer[at + 3])
+        for at in range(RECORDS_AT, len(answer), RECORD_BYTES)
+    ]
+    either = PENDING | CONFIRMED
+    return {
+        "stored": [code for code, status in records if status & CONFIRMED],
+        "pending": [code for code, status in records if status & either == PENDING],
+        "lamps": ["mil"] if any(status & WARNING for _, status in records) else [],
+    }
 
 
 def describe(code: str) -> str:

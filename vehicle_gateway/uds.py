@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge.ports import EXTENDED_ID
 from vehicle_gateway.columns import Found
-from vehicle_gateway.dtc import code_text, vin_hash
+from vehicle_gateway.dtc import codes_by_status, vin_hash
 from vehicle_gateway.isotp import CLASSIC_BYTES, CONSECUTIVE, FIRST, SINGLE, Reassembler
 from vehicle_gateway.layout import Whole, layouts
 from vehicle_gateway.told import Told
@@ -46,8 +46,6 @@ PENDING_ANSWER: Final = bytes([NEGATIVE, 0x78])
 """First and third byte of an answer that says: later."""
 REPORTS: Final = (0x02, 0x0A)
 CODES_MAX: Final = 256
-# ISO 14229-1 annex D: bits of a fault code's status.
-PENDING, CONFIRMED, WARNING = 0x04, 0x08, 0x80
 VIN: Final = 0xF190
 VIN_ANSWER: Final = bytes([READ_DID]) + VIN.to_bytes(2, "big")
 # ISO 14229-1 annex C.1: what a unit says of itself. Serial numbers are left out: they name one car.
@@ -185,13 +183,10 @@ def _codes(ecu: Ecu, answer: Whole, counts: Counter[str]) -> list[Snapshot]:
     if data[1:2] not in {bytes([report]) for report in REPORTS}:
         counts["uds-other-report"] += 1
         return []
-    if len(data) < 3 or (len(data) - 3) % 4:
+    told = codes_by_status(data)
+    if told is None:
         counts["short-payload"] += 1
         return []
-    records = [(data[at : at + 3], data[at + 3]) for at in range(3, len(data), 4)]
-    stored = [code for code, status in records if status & CONFIRMED]
-    pending = [code for code, status in records if status & (PENDING | CONFIRMED) == PENDING]
-    lamps = ["mil"] if any(status & WARNING for _, status in records) else []
     return [
         {
             "kind": "dtc",
@@ -200,11 +195,11 @@ def _codes(ecu: Ecu, answer: Whole, counts: Counter[str]) -> list[Snapshot]:
             "ecu": _ecu_text(ecu),
             "standard": "uds",
             "status": status,
-            "codes": [code_text(code) for code in codes[:CODES_MAX]],
-            "lamps": lamps,
+            "codes": told[status][:CODES_MAX],
+            "lamps": told["lamps"],
         }
-        for status, codes in (("stored", stored), ("pending", pending))
-        if codes or status == "stored"
+        for status in ("stored", "pending")
+        if told[status] or status == "stored"
     ]
 
 

@@ -29,6 +29,8 @@ from udsoncan.services.ReadDataByIdentifier import ReadDataByIdentifier
 from udsoncan.services.ReadDTCInformation import ReadDTCInformation
 
 from edge.errors import LocalError
+from edge.ports import EXTENDED_ID
+from vehicle_gateway.dtc import codes_by_status
 from vehicle_gateway.isotp import CONSECUTIVE, FIRST, SINGLE, Reassembler
 from vehicle_gateway.obd_budget import Budget
 
@@ -54,6 +56,8 @@ YIELD_US: Final = 5_000_000
 MISSES_MAX: Final = 5
 RARELY_US: Final = 60_000_000
 RESPONSE_PENDING: Final = 0x78
+CODES: Final = ReadDTCInformation.response_id()
+CLEARED: Final = ClearDiagnosticInformation.response_id()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,8 @@ class UdsClient:
 
     Attributes:
         counts: What was odd, by reason.
-        cleared: Names of the units that said they have cleared their fault codes.
+        codes: Fault codes that units told: id of the answer → `stored`, `pending` → codes.
+        cleared: Ids of the units that said they have cleared their fault codes.
     """
 
     def __init__(self, section: UdsSection, *, may_clear: bool = False) -> None:
@@ -154,7 +159,8 @@ class UdsClient:
         self._resume_us = 0
         self._paused = False
         self.counts: Counter[str] = Counter()
-        self.cleared: list[str] = []
+        self.codes: dict[str, dict[str, list[str]]] = {}
+        self.cleared: set[str] = set()
 
     # ------------------------------------------------------------ edge.ports.Requester
     def due(self, now_us: int) -> list[tuple[int, bytes]]:
@@ -199,6 +205,11 @@ class UdsClient:
     def pause(self, *, paused: bool) -> None:
         """Asks nothing while the vehicle sleeps."""
         self._paused = paused
+
+    def ask_for_codes(self) -> None:
+        """Has the fault codes of all units read once, before anything else."""
+        for unit in self._units.values():
+            unit.queue.append(read_codes())
 
     def clear_codes(self) -> None:
         """Has the fault codes of all units cleared.
@@ -246,9 +257,17 @@ class UdsClient:
         elif not answer.valid or not _fits(question, message):
             self.counts["uds-other-answer"] += 1
         else:
-            if question.service == ClearDiagnosticInformation.request_id():
-                self.cleared.append(unit.ecu.name)
+            self._take(unit.ecu, message)
             unit.settle()
+
+    def _take(self, ecu: Ecu, message: bytes) -> None:
+        """Keeps what a technician wants to know at once."""
+        name = f"{ecu.response & ~EXTENDED_ID:X}"
+        if message[0] == CLEARED:
+            self.cleared.add(name)
+        told = codes_by_status(message) if message[0] == CODES else None
+        if told is not None:
+            self.codes[name] = {status: told[status] for status in ("stored", "pending")}
 
     def _expire(self, unit: _Unit, now_us: int) -> None:
         if unit.under_way is None or now_us < unit.deadline_us:

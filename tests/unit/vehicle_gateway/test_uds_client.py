@@ -220,6 +220,14 @@ def test_many_units_do_not_fill_the_bus() -> None:
     assert 32 <= len(frames) <= 105
 
 
+def test_fault_codes_may_be_asked_for_at_once() -> None:
+    client = client_of(Ecu("battery", REQUEST, RESPONSE))
+    client.ask_for_codes()
+    assert talk(client, answering(), SECOND) == [b"\x19\x02\x8c"]
+    assert client.codes == {"7EC": {"stored": ["P0A80-11"], "pending": []}}
+    assert client.is_idle
+
+
 # ------------------------------------------------------------------ what cannot be said
 def test_fault_codes_are_cleared_for_a_technician_only() -> None:
     with pytest.raises(LocalError) as refusal:
@@ -229,7 +237,7 @@ def test_fault_codes_are_cleared_for_a_technician_only() -> None:
     client.clear_codes()
     assert not client.is_idle
     assert talk(client, answering(), SECOND) == [b"\x14\xff\xff\xff"]
-    assert client.cleared == ["battery"]
+    assert client.cleared == {"7EC"}
     assert client.is_idle
 
 
