@@ -1,6 +1,8 @@
 """How much of the bus may be used, and how often everybody is asked who is there.
 
-Place in the flow: `obd_schedule` spends from it; time is an argument.
+Place in the flow: `obd_schedule` spends from it.
+
+* Sans-IO: time is an argument. Bits are counted at their worst, so the share is never passed.
 """
 
 from __future__ import annotations

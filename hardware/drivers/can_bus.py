@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edge.errors import DeviceFault
@@ -159,8 +160,7 @@ class BusSource:
 
     def _ask(self, bus: can.BusABC, now_us: int) -> None:
         for can_id, payload in self._asking.due(now_us) if self._asking else ():
-            message = _message(can_id, payload)
-            _guarded(self.name, lambda: bus.send(message, timeout=0.1))  # noqa: B023 - called at once
+            _guarded(self.name, partial(bus.send, _message(can_id, payload), timeout=0.1))
 
     def _is_data(self, message: can.Message) -> bool:
         if message.is_error_frame:
