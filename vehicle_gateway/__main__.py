@@ -14,60 +14,64 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import epochs, outbox, policies
+from edge import outbox, policies
 from edge.config import load_config
-from edge.drivers import GRADE_TYPE, ROSTER_TYPE
-from edge.errors import DeviceFault, LastmileError, LocalError, PeerError
-from edge.keys import FileIdentity, LocalSecret, verifier
+from edge.errors import DeviceFault, LastmileError, LocalError
+from edge.keys import LocalSecret
 from edge.log import setup_logging
-from edge.policy import TYPE as POLICY
-from edge.policy import open_policy
 from edge.store import open_reader, open_store
-from hardware.drivers.can_bus import BusSettings, BusSource
 from hardware.drivers.can_log import LogSource, Pace
 from hardware.drivers.card_serial import SerialCardReader
 from hardware.drivers.clock import SystemClock, SystemRandomness
 from hardware.drivers.clock_disciplined import DisciplinedClock
 from hardware.drivers.clock_floor import ClockFloor
-from hardware.drivers.elm327 import ElmSettings, ElmSource
-from hardware.drivers.gnss_line import GnssSource
-from hardware.drivers.imu_line import ImuSource
 from hardware.drivers.merge import MergedSource
 from hardware.drivers.panel_leds import LedPanel, Lights
 from hardware.drivers.panel_socket import PanelClient, PanelServer
 from hardware.drivers.power_sysfs import PowerFiles, SysfsPower
 from hardware.drivers.serial_line import SerialLine
-from hardware.drivers.slcan import SlcanSource
+from hardware.drivers.sources import LiveSettings, live_source
+from hardware.drivers.supervisor import SystemdSupervisor
 from hardware.drivers.tcp_lines import TcpServer, TcpSettings
 from hardware.sim.vehicle import SimSettings, SimulatedSource
-from vehicle_gateway import batch, driver, roster, signin
-from vehicle_gateway.answers import Answers
+from vehicle_gateway import (
+    batch,
+    campaign_book,
+    commands,
+    data_plan,
+    driver,
+    orders,
+    roster,
+    signin,
+)
 from vehicle_gateway.arguments import PROGRAM, build_parser
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.cabin import Books, Cabin, CabinSettings
-from vehicle_gateway.campaign import default_campaign, read_campaign
+from vehicle_gateway.campaign import DEFAULT, built_in, default_campaign, read_campaign
 from vehicle_gateway.config import DriverSection, GatewayConfig, PanelSection
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.decoders import Decoders
+from vehicle_gateway.doctor import judge, listen, look_at_broker, look_at_files, report
 from vehicle_gateway.door_build import open_door
 from vehicle_gateway.door_config import DoorConfig
 from vehicle_gateway.driver import (
-    DriverBook,
     consent_text,
     count_statements,
     leave_statement,
     make_statement,
 )
+from vehicle_gateway.duties import Duties
 from vehicle_gateway.gateway import Feed, Gateway
-from vehicle_gateway.mqtt import Address, BrokerPlace, Publisher
+from vehicle_gateway.health import Health
 from vehicle_gateway.obd_schedule import ObdSchedule
+from vehicle_gateway.obd_service import Service, faults_text
 from vehicle_gateway.power import CHARGING_MV, Power, PowerRule
-from vehicle_gateway.profile import load_profile
-from vehicle_gateway.publish import SendPlan
+from vehicle_gateway.profile import ObdSection, load_profile
+from vehicle_gateway.provisioned import Provisioned, places
 from vehicle_gateway.replay import bar, replay, report_text
 from vehicle_gateway.status import read_status
 from vehicle_gateway.timekeeping import DAY_US, Kept, Timekeeper
@@ -77,15 +81,17 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
-    from edge.policy import Policy
     from edge.ports import Clock, DriverPanel, DriverReader, FrameSource, Requester
-    from vehicle_gateway.answers import Listener
     from vehicle_gateway.campaign import Campaign
-    from vehicle_gateway.config import PowerSection, SourceSection
+    from vehicle_gateway.config import HealthSection, PowerSection, SourceSection
+    from vehicle_gateway.health import Organs
     from vehicle_gateway.profile import Profile
+    from vehicle_gateway.uds_client import UdsClient
 
 STORE = "outbox.db"
-LINES = {"gnss": GnssSource, "imu": ImuSource}
+MIGRATIONS = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
+MIGRATIONS += [roster.MIGRATIONS, signin.MIGRATIONS, orders.MIGRATIONS]
+MIGRATIONS += [campaign_book.MIGRATIONS, commands.MIGRATIONS, data_plan.MIGRATIONS]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = {
         "run": _run,
         "consent": _consent,
+        "doctor": _doctor,
+        "dtc": _dtc,
         "replay": _replay,
         "status": _status,
         "door": _door,
@@ -116,36 +124,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 # ---------------------------------------------------------------- run
 def _run(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config, GatewayConfig)
-    if arguments.exit_when_settled and config.broker is None:
-        raise LocalError(
-            "Without [broker] in the configuration nothing is ever acknowledged; leave out "
-            "--exit-when-settled.",
-            "gateway-broker",
-        )
+    _require_broker(arguments, config)
     clock, stop = _clock(config), threading.Event()
+    box = Provisioned(config, clock, SystemRandomness())
     given = arguments.log is not None or arguments.sim is not None
     sections = config.sources[:1] if given else config.sources
     profiles = [_profile(arguments.config, each) for each in sections]
-    feed = _feed(arguments, sections, profiles, clock, stop)
+    requesters = [_requesters(each) for each in profiles]
+    feed = _feed(arguments, sections, requesters, clock, stop)
     if feed.is_live:
         feed = replace(
             feed, source=ClockFeed(feed.source, clock, ClockFloor(config.gateway.data_dir))
         )
-    decoder = _decoder(arguments, sections, profiles)
     campaign = _campaign(arguments.config, config)
     data_dir = config.gateway.data_dir
-    migrations = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
-    migrations += [roster.MIGRATIONS, signin.MIGRATIONS]
-    with open_store(data_dir / STORE, migrations) as store:
-        sink = _sink(config, store, clock)
-        vehicle = Vehicle(config.gateway.device, config.gateway.vehicle)
-        batcher = Batcher(sink, vehicle, decoder, campaign)
-        publisher = _publisher(config, sink)
+    with open_store(data_dir / STORE, MIGRATIONS) as store:
+        sink = box.open_sink(store)
+        batcher = _batcher(box, sink, _decoder(arguments, sections, profiles), campaign)
+        duties = Duties(sink, batcher, stop.set, requesters)
+        connect = box.publisher(sink, duties)
+        publisher = connect() if connect else None
         power = _power(config.power, clock)
         gateway = Gateway(feed, batcher, sink, publisher, data_dir, power)
-        cabin = _cabin(config, sink)
+        cabin = _cabin(box, sink)
         if cabin:
             gateway.attend(cabin)
+        organs = box.organs(batcher, feed.source, publisher, power, clock.report)
+        _keep_watch(gateway, organs, duties, config.health)
         _stop_on_signals(stop)
         if publisher:
             publisher.open()
@@ -157,8 +162,30 @@ def _run(arguments: argparse.Namespace) -> None:
             if cabin:
                 cabin.close()
     print(json.dumps(summary), flush=True)
-    if gateway.is_cut and config.power.on_cut:
+    if gateway.is_cut:
         _switch_off(config.power.on_cut)
+
+
+def _keep_watch(gateway: Gateway, organs: Organs, duties: Duties, section: HealthSection) -> None:
+    health = Health(organs, SystemdSupervisor(), section)
+    duties.tell_health = health.tell
+    gateway.report(health)
+
+
+def _require_broker(arguments: argparse.Namespace, config: GatewayConfig) -> None:
+    if arguments.exit_when_settled and config.broker is None:
+        raise LocalError(
+            "Without [broker] in the configuration nothing is ever acknowledged; leave out "
+            "--exit-when-settled.",
+            "gateway-broker",
+        )
+
+
+def _batcher(
+    box: Provisioned, sink: Sink, decoder: Decoder | Decoders, campaign: Campaign
+) -> Batcher:
+    vehicle = Vehicle(box.config.gateway.device, box.config.gateway.vehicle)
+    return Batcher(sink, vehicle, decoder, campaign, box.campaigns(sink.store, campaign))
 
 
 def _clock(config: GatewayConfig) -> DisciplinedClock[Kept]:
@@ -169,12 +196,13 @@ def _clock(config: GatewayConfig) -> DisciplinedClock[Kept]:
     return DisciplinedClock(SystemClock(), keeper)
 
 
-def _cabin(config: GatewayConfig, sink: Sink) -> Cabin | None:
+def _cabin(box: Provisioned, sink: Sink) -> Cabin | None:
     """Returns the driver's place, None where neither [driver] nor [panel] is configured."""
+    config = box.config
     if config.driver is None and config.panel is None:
         return None
     own, shown = config.driver or DriverSection(), config.panel or PanelSection(screen=False)
-    book = _roster(config, sink)
+    book = box.roster(sink)
     books = Books(sink.drivers, book, signin.SignIn(sink.store, book.roster))
     readers: list[DriverReader] = []
     if own.reader:
@@ -190,10 +218,6 @@ def _cabin(config: GatewayConfig, sink: Sink) -> Cabin | None:
     return Cabin(books, readers, panels, settings)
 
 
-def _roster(config: GatewayConfig, sink: Sink) -> roster.RosterBook:
-    return roster.RosterBook(sink.store, _identity(config), sink.drivers.secret)
-
-
 def _power(section: PowerSection, clock: Clock) -> Power:
     times = section.system_volts // 12
     rule = PowerRule(
@@ -207,6 +231,8 @@ def _power(section: PowerSection, clock: Clock) -> Power:
 
 
 def _switch_off(command: list[str]) -> None:
+    if not command:
+        return
     try:
         subprocess.run(command, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
@@ -216,8 +242,10 @@ def _switch_off(command: list[str]) -> None:
 
 
 def _campaign(path: Path, config: GatewayConfig) -> Campaign:
-    named = config.campaign.file
-    return read_campaign(path.absolute().parent / named) if named else default_campaign()
+    named = config.campaign.file or DEFAULT
+    if named.endswith(".json"):
+        return read_campaign(path.absolute().parent / named)
+    return built_in(named)
 
 
 def _profile(path: Path, section: SourceSection) -> Profile:
@@ -239,7 +267,7 @@ def _decoder(
 def _feed(
     arguments: argparse.Namespace,
     sections: Sequence[SourceSection],
-    profiles: Sequence[Profile],
+    requesters: Sequence[list[Requester]],
     clock: Clock,
     stop: threading.Event,
 ) -> Feed:
@@ -251,7 +279,9 @@ def _feed(
         return Feed(LogSource(_recording(arguments, first), pace), is_live=False)
     if arguments.sim is not None or first.kind == "sim":
         return Feed(SimulatedSource(SimSettings(seconds=arguments.sim), pace), is_live=False)
-    live = [_live(*each, clock) for each in zip(sections, profiles, strict=True)]
+    live = [
+        _live(section, asked, clock) for section, asked in zip(sections, requesters, strict=True)
+    ]
     return Feed(live[0] if len(live) == 1 else MergedSource(live), is_live=True)
 
 
@@ -263,135 +293,35 @@ def _recording(arguments: argparse.Namespace, section: SourceSection) -> Path:
     return folder / str(named)
 
 
-def _live(section: SourceSection, profile: Profile, clock: Clock) -> FrameSource:
-    """Returns a source in the present; a recording or the simulator stands alone."""
-    if section.kind in LINES:
-        return LINES[section.kind](Path(section.channel), section.baud, clock)
+def _requesters(profile: Profile) -> list[Requester]:
     requesters: list[Requester] = [ObdSchedule(profile.obd)] if profile.obd else []
-    if section.kind == "elm327":
-        return ElmSource(ElmSettings(section.channel, section.baud, requesters), clock)
-    if section.kind != "can":
-        raise LocalError(
-            f"A source of kind {section.kind} cannot be read beside others; make it the only "
-            "[source].",
-            "gateway-sources",
-        )
     if profile.uds and profile.uds.asks:
         # Here alone: a box that asks no control unit never loads udsoncan.
         from vehicle_gateway.uds_client import UdsClient
 
         requesters.append(UdsClient(profile.uds))
-    if section.interface == "slcan":
-        return _slcan(section, requesters, clock)
-    bus = BusSettings(section.interface, section.channel, section.options, requesters)
-    return BusSource(bus, clock)
+    return requesters
 
 
-def _slcan(section: SourceSection, requesters: Sequence[Requester], clock: Clock) -> SlcanSource:
-    """Our own reader: python-can's takes a byte a call."""
-    known = {"bitrate": 500_000, "baud": 115_200}
-    if not known.keys() >= section.options.keys():
-        raise LocalError(
-            "[source] options of slcan are bitrate and baud. Correct that key.", "gateway-slcan"
-        )
-    options = {**known, **section.options}
-    return SlcanSource(
-        Path(section.channel),
-        clock,
-        bitrate=int(options["bitrate"]),
-        requesters=requesters,
-        baud=int(options["baud"]),
+def _units(profile: Profile, *, may_clear: bool) -> UdsClient | None:
+    """Returns who asks a profile's control units for fault codes, on demand alone."""
+    if profile.uds is None:
+        return None
+    from vehicle_gateway.uds_client import UdsClient
+
+    silent = tuple(replace(ecu, dids=(), codes_us=0) for ecu in profile.uds.ecus)
+    return UdsClient(replace(profile.uds, ecus=silent), may_clear=may_clear)
+
+
+def _live(section: SourceSection, requesters: Sequence[Requester], clock: Clock) -> FrameSource:
+    settings = LiveSettings(
+        section.kind, section.channel, section.baud, section.interface, section.options
     )
+    return live_source(settings, requesters, clock)
 
 
 def _sleep(stop: threading.Event, seconds: float) -> None:
     stop.wait(seconds)
-
-
-def _identity(config: GatewayConfig) -> FileIdentity:
-    identity = FileIdentity.load(config.gateway.identity)
-    if identity.kid != config.gateway.device:
-        raise LocalError(
-            f"The identity is that of {identity.kid}, not of {config.gateway.device}. Correct "
-            "[gateway] device or provision this box.",
-            "gateway-identity",
-        )
-    return identity
-
-
-def _secret(identity: FileIdentity) -> LocalSecret:
-    return LocalSecret(identity, driver.SEALED_FOR, SystemRandomness())
-
-
-def _sink(config: GatewayConfig, store: Any, clock: Clock) -> Sink:  # noqa: ANN401
-    identity = _identity(config)
-    limits = outbox.OutboxLimits(
-        bytes_max=config.outbox.bytes_max, age_us_max=config.outbox.age_days_max * outbox.DAY_US
-    )
-    waiting = outbox.Outbox(store, identity.kid, limits)
-    ports = epochs.StreamPorts(
-        signer=identity,
-        policy=_policy(config),
-        clock=clock,
-        randomness=SystemRandomness(),
-        topic=Address(config.gateway.org, config.gateway.device).up,
-    )
-    stream = epochs.SealedStream(store, waiting, ports)
-    return Sink(store, waiting, stream, DriverBook(store, _secret(identity)), clock)
-
-
-def _publisher(config: GatewayConfig, sink: Sink) -> Publisher | None:
-    if config.broker is None:
-        return None
-    place = BrokerPlace(
-        config.broker.host,
-        config.broker.port,
-        config.broker.ca,
-        config.broker.certificate,
-        config.gateway.identity,
-    )
-    address = Address(config.gateway.org, config.gateway.device)
-    verify = verifier(_public(config.core.signing_public))
-    book = _roster(config, sink)
-    listeners: dict[str, Listener] = {
-        POLICY: lambda message: sink.stream.take_policy(message, verify),
-        ROSTER_TYPE: lambda message: book.take_roster(message, verify) and False,
-        GRADE_TYPE: lambda message: book.take_grade(message, verify) and False,
-    }
-    answers = Answers(sink, verify, address.down, listeners)
-    randomness = SystemRandomness()
-    return Publisher([place], address, sink, answers, SendPlan(randomness), randomness)
-
-
-def _policy(config: GatewayConfig) -> Policy:
-    verify = verifier(_public(config.core.signing_public))
-    path = config.core.policy
-    try:
-        return open_policy(_read(path), verify, config.gateway.device)
-    except PeerError as error:
-        raise LocalError(
-            f"{path} holds no policy for this box: {error} Install the bundle again.",
-            "gateway-policy",
-        ) from error
-
-
-def _public(path: Path) -> bytes:
-    try:
-        return bytes.fromhex(_read(path).decode("ascii").strip())
-    except ValueError as error:
-        raise LocalError(
-            f"{path} holds no hexadecimal key. Install the bundle again.", "gateway-key"
-        ) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DeviceFault(
-            f"{path} of the core cannot be read ({error.strerror}). Install the bundle again.",
-            "gateway-key",
-        ) from error
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
@@ -428,9 +358,41 @@ def _consent(arguments: argparse.Namespace) -> None:
     )
     if not withdrawn:
         print(consent_text().texts[arguments.language])
-    leave_statement(config.gateway.data_dir, statement, _secret(_identity(config)))
+    box = Provisioned(config, SystemClock(), SystemRandomness())
+    secret = LocalSecret(box.identity(), driver.SEALED_FOR, box.randomness)
+    leave_statement(config.gateway.data_dir, statement, secret)
     word = "withdrawn" if withdrawn else "given"
     print(f"Consent {word} for {statement.subject}; the gateway signs it within a second or so.")
+
+
+def _dtc(arguments: argparse.Namespace) -> None:
+    config, clock = load_config(arguments.config, GatewayConfig), SystemClock()
+    section = next((each for each in config.sources if each.kind in {"can", "elm327"}), None)
+    if section is None:
+        raise LocalError("No [source] of this box can ask a vehicle anything.", "dtc-source")
+    profile = _profile(arguments.config, section)
+    plan = replace(profile.obd or ObdSection(), requests=(), codes_us=0)
+    schedule = ObdSchedule(plan, may_clear=arguments.word == "clear")
+    asked: list[Requester] = [schedule]
+    units = _units(profile, may_clear=arguments.word == "clear")
+    if units:
+        asked.append(units)
+    visit = Service(_live(section, asked, clock), schedule, clock, units)
+    try:
+        if arguments.word == "list":
+            faults = visit.read()
+            print(json.dumps(faults) if arguments.json else faults_text(faults))
+            return
+        box = Provisioned(config, clock, SystemRandomness())
+        with open_store(config.gateway.data_dir / STORE, MIGRATIONS) as store:
+            stream = box.open_sink(store).stream
+            stream.begin()
+            faults, is_clear = visit.clear(arguments.reason, stream.state)
+            stream.close()
+        print(faults_text(faults))
+        print("cleared" if is_clear else "not every computer said that it is cleared")
+    finally:
+        visit.close()
 
 
 def _replay(arguments: argparse.Namespace) -> None:
@@ -466,7 +428,12 @@ def _show_bar(line: str) -> None:
 
 def _panel(arguments: argparse.Namespace) -> None:
     # Here alone, and in a process of its own: the gateway never loads Qt.
-    from vehicle_gateway.panel import PanelSetup, run_panel
+    try:
+        from vehicle_gateway.panel import PanelSetup, run_panel
+    except ImportError as error:
+        raise LocalError(
+            "The panel needs PySide6: install lastmile[panel].", "panel-missing"
+        ) from error
 
     config = load_config(arguments.config, GatewayConfig)
     section = config.panel or PanelSection()
@@ -480,6 +447,27 @@ def _panel(arguments: argparse.Namespace) -> None:
         screenshots=arguments.screenshots,
     )
     run_panel(setup)
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config, GatewayConfig)
+    clock = _clock(config)
+    findings = look_at_files(config.files(), config.gateway.data_dir, clock.now().wall_us)
+    findings += [look_at_broker(each) for each in places(config)]
+    for section in config.sources:
+        profile = _profile(arguments.config, section)
+        decoder = Decoder(profile, section.dbc)
+        if section.kind in ("log", "sim"):
+            continue
+        heard = listen(_live(section, [], clock), decoder, clock, arguments.seconds)
+        findings += judge(heard, profile.name)
+    if arguments.json:
+        print(json.dumps([asdict(each) for each in findings], ensure_ascii=False))
+    else:
+        print(report(findings))
+    bad = sum(each.level == "bad" for each in findings)
+    if bad:
+        raise DeviceFault(f"{bad} of {len(findings)} things are wrong.", "gateway-doctor")
 
 
 def _status(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,8 @@
 """The words of `lastmile-gateway` and what they mean.
 
 Place in the flow: command line → **arguments** → `__main__`.
+
+* What changes a vehicle wants a reason and a yes; nothing else here asks twice.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from vehicle_gateway.profile import DEFAULT
 
 PROGRAM: Final = "lastmile-gateway"
 CONSENT_DAYS: Final = 365
+LISTEN_S: Final = 5.0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
             f"  {PROGRAM} run --config gateway.toml\n"
             f"  {PROGRAM} run --config gateway.toml --sim 600 --exit-when-settled\n"
             f"  {PROGRAM} consent give --config gateway.toml --driver driver-17 --language zh\n"
+            f"  {PROGRAM} dtc list --config gateway.toml\n"
             f"  {PROGRAM} replay monday.log tuesday.mf4 --json\n"
             f"  {PROGRAM} status --config gateway.toml\n"
             f"  {PROGRAM} panel --config gateway.toml --windowed"
@@ -35,6 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_run(verbs.add_parser("run", help="listen, seal and send until stopped"))
     _add_consent(verbs.add_parser("consent", help="give or withdraw a driver's consent"))
+    doctor = verbs.add_parser("doctor", help="say what is wrong with wiring, keys, broker, disk")
+    _add_config(doctor)
+    _add_json(doctor)
+    doctor.add_argument(
+        "--seconds", type=float, default=LISTEN_S, help="to listen to each source (default: 5)"
+    )
+    _add_dtc(verbs.add_parser("dtc", help="read a vehicle's fault codes, or clear them"))
     _add_replay(verbs.add_parser("replay", help="show what a recorded drive holds"))
     _add_panel(verbs.add_parser("panel", help="show the driver's screen, beside the gateway"))
     door = verbs.add_parser("door", help="let terminals of JT/T 808 report, until stopped")
@@ -87,6 +98,23 @@ def _add_panel(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--screenshots", type=Path, metavar="DIR", help="save each changed picture there"
     )
+
+
+def _add_dtc(verb: argparse.ArgumentParser) -> None:
+    words = verb.add_subparsers(dest="word", required=True, metavar="list|clear")
+    for name, help_text in (
+        ("list", "show stored, pending and permanent codes of every computer"),
+        ("clear", "clear them; for a technician, at standstill, with the ignition on"),
+    ):
+        word = words.add_parser(name, help=help_text)
+        _add_config(word)
+        if name == "list":
+            _add_json(word)
+            continue
+        word.add_argument("--reason", required=True, metavar="TEXT", help="why; it is signed")
+        word.add_argument(
+            "--yes-clear", action="store_true", required=True, help="yes, change the vehicle"
+        )
 
 
 def _add_replay(verb: argparse.ArgumentParser) -> None:

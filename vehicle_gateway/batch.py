@@ -137,6 +137,11 @@ class Batcher:
         self.totals = dict.fromkeys(TOTALS, 0)
 
     @property
+    def sink(self) -> Sink:
+        """Where batches go."""
+        return self._sink
+
+    @property
     def events(self) -> Events:
         """Driving events under the rules that act now."""
         return self._conduct.events

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.ports import FrameSource, Supervisor
-    from vehicle_gateway.batch import Batcher, Sink
+    from vehicle_gateway.batch import Batcher
+    from vehicle_gateway.config import HealthSection
     from vehicle_gateway.mqtt import Publisher
     from vehicle_gateway.power import Power
 
@@ -58,7 +59,6 @@ class Organs:
 
     device: str
     data_dir: Path
-    sink: Sink
     batcher: Batcher
     source: FrameSource
     certificate: Path | None
@@ -74,19 +74,17 @@ class Health:
     Args:
         organs: What there is to ask.
         supervisor: Whoever kills a loop that hangs.
-        period_us: Between two health records.
-        textfile: For Prometheus; None writes none.
+        section: How often a record is sealed, and where the textfile lies.
     """
 
-    def __init__(
-        self, organs: Organs, supervisor: Supervisor, period_us: int, textfile: Path | None
-    ) -> None:
+    def __init__(self, organs: Organs, supervisor: Supervisor, section: HealthSection) -> None:
         self._organs = organs
+        self._sink = organs.batcher.sink
         self._supervisor = supervisor
-        self._period_us = period_us
-        self._textfile = textfile
-        self._since_us = organs.sink.clock.now().monotonic_us
-        self._alive_us = self._written_us = self._sealed_us = -period_us
+        self._period_us = section.period_s * 1_000_000
+        self._textfile = section.textfile
+        self._since_us = self._sink.clock.now().monotonic_us
+        self._alive_us = self._written_us = self._sealed_us = -self._period_us
         self._is_told = False
 
     def begin(self) -> None:
@@ -102,7 +100,7 @@ class Health:
         Raises:
             DeviceFault: The disk is full or failing.
         """
-        now_us = self._organs.sink.clock.now().monotonic_us
+        now_us = self._sink.clock.now().monotonic_us
         if now_us - self._alive_us >= ALIVE_US:
             self._alive_us = now_us
             self._supervisor.alive(self._line())
@@ -118,7 +116,7 @@ class Health:
         Raises:
             DeviceFault: The disk is full or failing; nothing was kept.
         """
-        self._sealed_us = self._organs.sink.clock.now().monotonic_us
+        self._sealed_us = self._sink.clock.now().monotonic_us
         self._organs.batcher.seal_health(self.vitals())
 
     def end(self, *, seals: bool) -> None:
@@ -139,13 +137,13 @@ class Health:
     def vitals(self) -> Vitals:
         """Returns what there is to tell: name → number or text."""
         organs = self._organs
-        now = organs.sink.clock.now()
+        now = self._sink.clock.now()
         found: dict[str, Any] = {
             "version": version(),
             "uptime_s": (now.monotonic_us - self._since_us) // 1_000_000,
             "wall_us": now.wall_us,
             "disk_free_mb": _free_mb(organs.data_dir),
-            **_queue(organs.sink.outbox.counts()),
+            **_queue(self._sink.outbox.counts()),
             **organs.batcher.totals,
             **_skipped(organs.source.skipped),
             **{f"clock_{name}": value for name, value in organs.clock().items()},
@@ -158,7 +156,7 @@ class Health:
 
     # ------------------------------------------------------------ inside
     def _line(self) -> str:
-        counts = self._organs.sink.outbox.counts()
+        counts = self._sink.outbox.counts()
         publisher = self._organs.publisher
         frames = self._organs.batcher.totals["frames"]
         is_online = publisher is not None and publisher.is_connected

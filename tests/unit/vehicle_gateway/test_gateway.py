@@ -379,7 +379,7 @@ def test_an_identity_of_another_box_is_refused(
     ("content", "code", "said"),
     [
         (None, 1, "policy.cose of the core cannot be read"),
-        (b"", 2, "policy.cose holds no policy for this box"),
+        (b"", 2, "policy.cose holds no policy for this device"),
         (b"\x84", 2, "Install the bundle again"),
     ],
 )

@@ -13,6 +13,7 @@ from edge.ports import PowerReading
 from tests.unit.hardware.pki import Pki
 from tests.unit.vehicle_gateway.test_gateway import Hasty, Script, parts
 from tests.unit.vehicle_gateway.yard import DEVICE
+from vehicle_gateway.config import HealthSection
 from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.health import VITALS_MAX, Health, Organs, metrics, read_signal
 from vehicle_gateway.power import Power, PowerRule
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.unit.vehicle_gateway.yard import Box, Core
 
-PERIOD_US = 900_000_000
+PERIOD_S = 900
 
 
 class Pulse:
@@ -56,12 +57,12 @@ def run(box: Box, folder: Path, minutes: int, textfile: Path | None = None) -> P
     source = Script(steps)
     power = Power(Wires(), PowerRule(), box.clock.monotonic_us)
     organs = Organs(
-        DEVICE, folder, box.sink, batcher, source, None, None, power, lambda: {"source": "gnss"},
+        DEVICE, folder, batcher, source, None, None, power, lambda: {"source": "gnss"},
         lambda: -71,
     )  # fmt: skip
     pulse = Pulse()
     gateway = Gateway(Feed(source, is_live=True), batcher, box.sink, None, box.folder, power)
-    gateway.report(Health(organs, pulse, PERIOD_US, textfile))
+    gateway.report(Health(organs, pulse, HealthSection(PERIOD_S, textfile)))
     gateway.run(Hasty())
     return pulse
 
