@@ -17,7 +17,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.catalogue import signal
-from vehicle_gateway.ticks import RAW_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +43,8 @@ FUEL: Final = {
 }
 MILLI: Final = 1_000
 SUM_MAX: Final = 1 << 62
+RAW_MAX: Final = 1 << 32
+"""Counters of vehicles have 32 bits."""
 PERCENT_TO_PERMILLE: Final = 10
 
 Samples = list[tuple[int, int]]

@@ -164,7 +164,11 @@ class Mounting:
             "along": self._along.state(),
             "across": self._across.state(),
             "offsets": [list(each) for each in self._offsets],
-            "recent": [[tick, [list(part) for part in parts]] for tick, parts in self._recent],
+            "recent": [
+                number
+                for tick, (one, two, three) in self._recent
+                for number in (tick, *one, *two, *three)
+            ],
             "open": list(self._open),
             "bend": list(self._bend),
         }
@@ -174,9 +178,10 @@ class Mounting:
         self._along.restore(state["along"])
         self._across.restore(state["across"])
         self._offsets = [list(each) for each in state["offsets"]]
+        flat = iter(state["recent"])
         self._recent = [
-            (tick, tuple((total, count) for total, count in parts))
-            for tick, parts in state["recent"]
+            (tick, ((one, its), (two, of_two), (three, of_three)))
+            for tick, one, its, two, of_two, three, of_three in zip(*[flat] * 7, strict=True)
         ]
         self._open = list(state["open"])
         self._bend = list(state["bend"])

@@ -4,12 +4,13 @@ Place in the flow: decode → **ticks** → mounting, motion, events, trips.
 
 * A tick is microseconds UTC divided by `TICK_US`, rounded down: the same samples fall into the same
   ticks however they were cut into windows.
-* A raw value of more than 32 bits is of no sensor that moves with a vehicle: it is absence.
+* A raw value of more than 31 bits is of no sensor of motion or cabin: it is absence.
 * Speeds are integer mm/s and accelerations integer mm/s2 everywhere above the catalogue's scales.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from itertools import accumulate
 from operator import le
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 TICK_US: Final = 100_000
 TICK_MS: Final = TICK_US // 1_000
-RAW_MAX: Final = 1 << 32
+RAW_MAX: Final = (1 << 31) - 1
 # One unit in mm/s or mm/s2, as (numerator, denominator).
 MILLIMETRES: Final[Mapping[str, tuple[int, int]]] = {
     "km/h": (1_000_000, 3_600),
@@ -78,10 +79,17 @@ def present(ticks: Sequence[int], values: Sequence[int | None]) -> list[tuple[in
 
 def is_whole(values: Sequence[int | None]) -> bool:
     """Says whether every value is there, and one that a sensor can have."""
-    if not values or None in values:
+    unsure: Any = values  # a packed array refuses all else, faster than any comparison of ours
+    try:
+        array("i", unsure)
+    except (OverflowError, TypeError):
         return False
-    known: Sequence[Any] = values
-    return bool(min(known) >= -RAW_MAX and max(known) <= RAW_MAX)
+    return True
+
+
+def is_ordered(times: Sequence[int]) -> bool:
+    """Says whether times never step back."""
+    return all(map(le, times, times[1:]))
 
 
 def sums_by_tick(
@@ -90,15 +98,18 @@ def sums_by_tick(
     """Tick → (sum, count) of the raw values in it, for each of some signals."""
     found: list[dict[int, tuple[int, int]]] = [{} for _ in identities]
     for group in groups:
-        shared: list[tuple[int, int, int]] = []
+        shared: list[tuple[int, int, int]] | None = None
         for sums, identity in zip(found, identities, strict=True):
             series = group.series.get(identity)
             if series is None:
                 continue
-            times, values = in_order(group.times_us, series)
-            if values is series:  # the three axes of a sensor have the same ticks
-                shared = shared or runs(times)
-            _add_up(sums, shared if values is series else runs(times), values)
+            if shared is None:  # the three axes of a sensor have the same ticks
+                shared = runs(group.times_us) if is_ordered(group.times_us) else []
+            if shared and is_whole(series):
+                _add_up(sums, shared, series)  # type: ignore[arg-type] # no value is None
+            else:
+                times, values = in_order(group.times_us, series)
+                _add_up(sums, runs(times), values)
     return found
 
 
@@ -117,7 +128,7 @@ def in_order(
     times: Sequence[int], values: Sequence[int | None]
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Returns the values that are there, with their times, in order of time."""
-    if is_whole(values) and all(map(le, times, times[1:])):
+    if is_whole(values) and is_ordered(times):
         return times, values  # type: ignore[return-value] # no value is None
     kept = sorted(present(times, values))
     return [time for time, _ in kept], [value for _, value in kept]
