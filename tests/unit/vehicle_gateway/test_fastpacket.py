@@ -20,6 +20,7 @@ from vehicle_gateway.profile import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 GNSS = EXTENDED_ID | 0x0DF8_0523
 # One second of a recorded receiver, as packets of 43 bytes: 42.66101, -81.2127566, 173.5 m.
@@ -161,3 +162,34 @@ def test_a_packet_that_is_too_short_is_counted() -> None:
     found, counts = decoded(POSITION[:20])
     assert found == {}
     assert counts["short-payload"] == 1
+
+
+def test_a_position_is_whole_over_a_restart_of_the_box() -> None:
+    frames, profile = sent(POSITION), load_profile("nmea2000")
+    before, after = Decoder(profile), Decoder(profile)
+    before.decode(FrameChunk([1, 2], [GNSS] * 2, frames[:2], 2))
+    after.restore(decode(encode(before.state())))
+    rest = frames[2:]
+    (group,) = after.decode(FrameChunk([3] * len(rest), [GNSS] * len(rest), rest, 7)).groups
+    assert list(group.times_us) == [3]
+
+
+def test_a_short_field_is_an_enumeration_without_reserved_codes(tmp_path: Path) -> None:
+    dbc = (
+        'VERSION ""\nBU_: A\nBO_ 2583168510 own: 8 A\n'
+        ' SG_ Short : 0|3@1+ (1,0) [0|0] "" A\n SG_ Long : 8|4@1+ (1,0) [0|0] "" A\n'
+    )
+    (tmp_path / "own.dbc").write_text(dbc)
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'title = "x"\ndbc = ["own.dbc"]\n[nmea2000]\nmessages = ["own"]\n[messages.own]\n'
+        'Short = "Vehicle.Private.GNSS.FixType"\nLong = "Vehicle.Private.GNSS.Satellites"\n'
+    )
+    frames = sent(b"\xff" * 8)
+    chunk = FrameChunk([1, 2], [GNSS] * 2, frames, 2)
+    (group,) = Decoder(load_profile(str(path))).decode(chunk).groups
+    assert sorted(map(str, group.series.values())) == ["[7]", "[None]"]
+    path.write_text(path.read_text().replace("Long", "Wrong"))
+    with pytest.raises(LocalError) as refusal:
+        Decoder(load_profile(str(path)))
+    assert refusal.value.code == "dbc-signal"
