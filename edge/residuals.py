@@ -97,10 +97,11 @@ def spell(values: Sequence[int]) -> Column:
         LocalError: A value has more than 64 bits.
     """
     first, count = values[0], len(values)
-    low, high = min(values), max(values)
+    is_constant = values.count(first) == count  # a third of the time of min() and max()
+    low, high = (first, first) if is_constant else (min(values), max(values))
     if low < INT_MIN or high > INT_MAX:
         raise LocalError("A sample has more than 64 bits.", "columns-range")
-    if low == high:
+    if is_constant:
         return Column(count, CONSTANT, (first,))
     steps = list(map(sub, values[1:], values))
     bends = list(map(sub, steps[1:], steps))

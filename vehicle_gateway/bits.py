@@ -10,7 +10,6 @@ Place in the flow: **bits** → dbc (a message of signals) → decode.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -126,5 +125,7 @@ def compile_codes(field: Field, width: int, values: Mapping[int, int]) -> Extrac
 
 def reason_of(bits: int, reserved: Reserved) -> str:
     """Says why bits are no value: a reserved code, or one that the profile does not list."""
-    found = bisect_right(reserved, bits, key=lambda each: each[0])
-    return reserved[found - 1][1] if found else UNLISTED
+    for first, reason in reversed(reserved):
+        if bits >= first:
+            return reason
+    return UNLISTED

@@ -34,7 +34,7 @@ def evened(groups: Iterable[Group]) -> list[Group]:
 
 def _filled(group: Group) -> Group:
     """Leaves out the signals that have no value in the whole window."""
-    series = {key: each for key, each in group.series.items() if each.count(None) < len(each)}
+    series = {key: each for key, each in group.series.items() if _has_value(each)}
     return group if len(series) == len(group.series) else Group(group.times_us, series)
 
 
@@ -50,6 +50,10 @@ def _evened(group: Group) -> Group:
     if min(apart) < -TOLERANCE_US or max(apart) > TOLERANCE_US:
         return group
     return Group(list(even), group.series)
+
+
+def _has_value(values: Sequence[int | None]) -> bool:
+    return bool(values) and (values[0] is not None or values.count(None) < len(values))
 
 
 def _is_constant(values: Sequence[int | None]) -> bool:

@@ -336,13 +336,8 @@ def _count_absent(
     raw: Column, codes: Reserved, times: Sequence[int] | None, counts: Counter[str]
 ) -> None:
     """Counts the bits that are no value by reason; None has been counted or is not selected."""
-    tally: Counter[int | None] = Counter()
-    if times is None:
-        tally.update(raw)
-    else:
-        for bits, count in zip(raw, times, strict=True):
-            tally[bits] += count
-    for bits, count in tally.items():
+    tally = Counter(raw).items() if times is None else zip(raw, times, strict=True)
+    for bits, count in tally:
         if bits is not None:
             counts[reason_of(bits, codes)] += count
 

@@ -21,7 +21,7 @@ from vehicle_gateway.dbc import ColumnDecoder, Message, decode_message, load_dbc
 from vehicle_gateway.fastpacket import FastPacketInterpreter
 from vehicle_gateway.gnss import FIX, Gate
 from vehicle_gateway.imu import ImuInterpreter
-from vehicle_gateway.j1939 import j1939_interpreter, j1939_names
+from vehicle_gateway.j1939 import J1939Interpreter, j1939_interpreter, j1939_names
 from vehicle_gateway.jtt808 import JttInterpreter
 from vehicle_gateway.nmea import NmeaInterpreter
 from vehicle_gateway.obd import ObdInterpreter
@@ -83,6 +83,10 @@ class Decoder:
         self._known = frozenset(message.can_id for message in loaded)
         self._gate = Gate(has_fix=FIX in paths)
         self._interpreters = interpreters(profile, by_name)
+        # Its frames are most of a bus; they are handed over as they are, grouped by id.
+        self._j1939 = next(
+            (each for each in self._interpreters if isinstance(each, J1939Interpreter)), None
+        )
         self._claims: dict[tuple[int, int], Interpreter | None] = {}
         self._validity = Validity()
         self._handlers: dict[int, ColumnDecoder] = {}
@@ -106,12 +110,15 @@ class Decoder:
         unknown = 0
         columns: list[Columns] = []
         claimed: defaultdict[str, list[int]] = defaultdict(list)
+        groups_of: dict[int, list[int]] = {}
         for can_id, found in places.items():
             handler = self._handlers.get(can_id)
             if handler is not None:
                 times_us, payloads = pick(chunk.times_us, found), pick(chunk.payloads, found)
                 columns.append(decode_message(handler, found, times_us, payloads, counts))
-            elif (interpreter := self._claimant(can_id)) is not None:
+            elif (interpreter := self._claimant(can_id)) is self._j1939 is not None:
+                groups_of[can_id] = found
+            elif interpreter is not None:
                 claimed[interpreter.name] += found
             elif can_id in self._known:
                 counts["unmapped-frame"] += len(found)
@@ -120,6 +127,10 @@ class Decoder:
         if chunk.ids:
             self._validity.warn(counts, chunk.times_us[-1])
         snapshots = self._interpret(chunk, claimed, columns, counts)
+        if self._j1939 is not None and groups_of:
+            own = self._j1939.decode_ids(chunk, groups_of, counts)
+            columns += own.columns
+            snapshots += own.snapshots
         gated = [each for each in columns if self._gate.concerns(each.series.keys())]
         if gated:
             self._gate.apply(gated, counts)

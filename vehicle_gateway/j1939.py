@@ -77,6 +77,18 @@ class J1939Interpreter:
         by_id: defaultdict[int, list[int]] = defaultdict(list)
         for place in places:
             by_id[chunk.ids[place]].append(place)
+        return self.decode_ids(chunk, by_id, counts)
+
+    def decode_ids(
+        self, chunk: FrameChunk, by_id: Mapping[int, list[int]], counts: Counter[str]
+    ) -> Found:
+        """Decodes the claimed frames of a chunk.
+
+        Args:
+            chunk: Frames of one source.
+            by_id: Claimed id → its places, ascending; ids in the order in which they first came.
+            counts: What was passed over, by reason.
+        """
         taken: defaultdict[int, dict[int, Heard]] = defaultdict(dict)
         carried: list[int] = []
         for can_id, own in by_id.items():

@@ -133,7 +133,7 @@ class CandumpParser:
         if max(map(len, payloads)) > 8:
             raise Irregular
         known = self._ids
-        return Columns(times_us, [known[text] for text in halves[0::2]], payloads)
+        return Columns(times_us, list(map(known.__getitem__, halves[0::2])), payloads)
 
     def _read_lines(self, text: str) -> Columns:
         columns = Columns([], [], [])
