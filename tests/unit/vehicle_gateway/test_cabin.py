@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from edge.drivers import Grade, Roster, RosterDriver, sign_grade, sign_roster, stretch
-from edge.errors import DeviceFault
 from edge.points import shipped_table
+from hardware.sim.panel import SimulatedPanel, SimulatedReader
 from tests.unit.vehicle_gateway.yard import DEVICE, SECOND_US, START_US, Box, Core, frames
 from vehicle_gateway.cabin import MINUTE_US, Books, Cabin, CabinSettings, Moment
 from vehicle_gateway.driver import consent_text, leave_statement, make_statement
@@ -29,41 +29,6 @@ PIN = {"touch": "pin", "number": "17", "pin": "4711"}
 KMH = 1_000_000 // 3_600
 
 
-class Reader:
-    """A card reader that a test holds cards before."""
-
-    def __init__(self) -> None:
-        self.held: list[bytes] = []
-        self.broken = False
-
-    def cards(self) -> Sequence[bytes]:
-        if self.broken:
-            raise DeviceFault("gone", "line")
-        held, self.held = self.held, []
-        return held
-
-    def close(self) -> None:
-        self.broken = True
-
-
-class Screen:
-    """A panel that a test looks at and touches."""
-
-    def __init__(self) -> None:
-        self.state: Mapping[str, Any] = {}
-        self.touched: list[dict[str, Any]] = []
-
-    def show(self, state: Mapping[str, Any]) -> None:
-        self.state = state
-
-    def touches(self) -> Sequence[Mapping[str, Any]]:
-        touched, self.touched = self.touched, []
-        return touched
-
-    def close(self) -> None:
-        self.state = {}
-
-
 class Going(NamedTuple):
     """An alert."""
 
@@ -80,7 +45,7 @@ class Place:
         self.batcher = box.open()
         assert box.store is not None
         self.roster = RosterBook(box.store, box.identity, box.secret)
-        self.reader, self.screen, self.today = Reader(), Screen(), Today()
+        self.reader, self.screen, self.today = SimulatedReader(), SimulatedPanel(), Today()
         self.settings = CabinSettings(sign_out_us=30 * MINUTE_US)
         self.cabin = self.make()
 
@@ -358,7 +323,7 @@ def test_a_reader_that_is_gone_holds_up_nothing_and_is_told_once(
     place.reader.broken = True
     for _ in range(3):
         assert place.look()["v"] == 1
-    assert caplog.text.count("gone") == 1
+    assert caplog.text.count("unplugged") == 1
     place.reader.broken = False
     place.act(card="driver-1")
     assert place.present == "driver-1"
