@@ -157,6 +157,11 @@ class Requester(Protocol):
     A driver calls `due` before it waits for frames and `heard` with those that `claims` is true of.
     """
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Counts what was odd so far, by reason; the driver adds it to its own."""
+        ...
+
     def due(self, now_us: int) -> Sequence[tuple[int, bytes]]:
         """Returns the frames to send at this monotonic time, as (id, data), often none."""
         ...

@@ -9,6 +9,7 @@ Place in the flow: `edge.ports.Requester`s → **asking** ← can_bus, elm327.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ class Asking:
     def __bool__(self) -> bool:
         """Says whether anybody ever asks."""
         return bool(self._requesters)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What was odd about the answers so far, by reason."""
+        total: Counter[str] = Counter()
+        for each in self._requesters:
+            total.update(each.counts)
+        return total
 
     def due(self, now_us: int) -> list[tuple[int, bytes]]:
         """Returns the frames to send at this monotonic time, as (id, data)."""

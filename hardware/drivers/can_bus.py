@@ -103,8 +103,8 @@ class BusSource:
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """Frames that carried no data, by reason."""
-        return dict(self._skipped)
+        """Frames that carried no data, and what was odd about answers, by reason."""
+        return dict(self._skipped + self._asking.counts)
 
     def chunks(self, skip_frames: int = 0) -> Iterator[FrameChunk]:
         """Yields what arrives until `close`; a live bus has nothing to skip.

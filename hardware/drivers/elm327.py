@@ -68,8 +68,8 @@ class ElmSource:
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """What was odd about the adapter, by reason."""
-        return dict(self._skipped)
+        """What was odd about the adapter and about answers, by reason."""
+        return dict(self._skipped + self._asking.counts)
 
     def chunks(self, skip_frames: int = 0) -> Iterator[FrameChunk]:
         """Yields what is answered until `close`; an adapter has nothing to skip.

@@ -214,8 +214,8 @@ class SlcanSource:
 
     @property
     def skipped(self) -> Mapping[str, int]:
-        """What was no data frame, by reason."""
-        return +self._parser.counts
+        """What was no data frame, and what was odd about answers, by reason."""
+        return self._parser.counts + self._asking.counts
 
     def chunks(self, skip_frames: int = 0) -> Iterator[FrameChunk]:
         """Yields what arrives until `close`; a live bus has nothing to skip.

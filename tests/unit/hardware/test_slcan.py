@@ -38,6 +38,7 @@ class Asker:
     def __init__(self) -> None:
         self._due = [(0x7DF, bytes.fromhex("02010D5555555555"))]
         self.heard_ids: list[int] = []
+        self.counts: dict[str, int] = {}
 
     def due(self, now_us: int) -> Sequence[tuple[int, bytes]]:
         del now_us

@@ -13,6 +13,7 @@ class Asker:
     def __init__(self, claimed: int) -> None:
         self.claimed = claimed
         self.heard_ids: list[int] = []
+        self.counts = {"odd": 1}
 
     def due(self, now_us: int) -> list[tuple[int, bytes]]:
         del now_us
@@ -33,6 +34,10 @@ def test_each_hears_what_it_claims() -> None:
         asking.heard(can_id, b"", 0)
     assert (engine.heard_ids, doors.heard_ids) == ([0x7E8], [0x758])
     assert asking.due(0) == [QUESTION, QUESTION]
+
+
+def test_what_was_odd_is_added_up() -> None:
+    assert Asking([Asker(1), Asker(2)]).counts == {"odd": 2}
 
 
 def test_nobody_asks_where_there_is_no_requester() -> None:

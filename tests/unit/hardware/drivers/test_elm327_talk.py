@@ -263,6 +263,7 @@ class Asks:
 
     def __init__(self, *payloads: str) -> None:
         self.payloads = [bytes.fromhex(text) for text in payloads]
+        self.counts: dict[str, int] = {}
 
     def due(self, now_us: int) -> list[Frame]:
         del now_us
