@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from vehicle_gateway.events_cabin import CABIN, Idling, WhileMoving
 from vehicle_gateway.events_harsh import Cornering, Harsh, harsh_rule
 from vehicle_gateway.events_impact import Collision, Rollover
-from vehicle_gateway.events_places import NightBan, RouteDeviation
+from vehicle_gateway.events_places import Geofences, NightBan, RouteDeviation
 from vehicle_gateway.events_speed import Overspeed
 from vehicle_gateway.hours import Hours
 from vehicle_gateway.motion import Motion
@@ -75,6 +75,7 @@ class Events:
         self._collision = Collision(campaign, self.motion)
         self._rollover = Rollover(campaign, self.motion)
         self._hours = Hours(campaign)
+        self._fences = Geofences(campaign)
         self._lasting: dict[str, _Lasting] = {
             "overspeed": Overspeed(campaign),
             "idling": Idling(campaign),
@@ -158,6 +159,7 @@ class Events:
             "motion": self.motion.state(),
             "senses": self._senses.state(),
             "hours": self._hours.state(),
+            "fences": self._fences.state(),
             "sharp": {name: rule.state() for name, rule in self._sharp.items()},
             "lasting": {name: rule.state() for name, rule in self._lasting.items()},
         }
@@ -170,6 +172,7 @@ class Events:
         self.motion.restore(state["motion"])
         self._senses.restore(state["senses"])
         self._hours.restore(state["hours"])
+        self._fences.restore(state["fences"])
         for name, rule in self._sharp.items():
             rule.restore(state["sharp"][name])
         for name, each in self._lasting.items():
@@ -179,7 +182,8 @@ class Events:
     def _end(self) -> list[Event]:
         sharp = [rule.finish() for rule in self._sharp.values()]
         lasting = [rule.finish() for rule in self._lasting.values()]
-        return [event for event in (*sharp, *lasting, self._hours.finish()) if event]
+        found = [event for event in (*sharp, *lasting, self._hours.finish()) if event]
+        return found + self._fences.finish()
 
     def _take(self, changes: Sequence[Change], place: int, until: int | None) -> int:
         """Takes the changes up to a tick in, or all of them; returns the place of the next."""
@@ -202,4 +206,4 @@ class Events:
         )
         found = [rule.step(second) for rule in self._lasting.values()]
         found.append(self._hours.step(second))
-        return [event for event in found if event]
+        return [*(event for event in found if event), *self._fences.step(second)]

@@ -1,4 +1,4 @@
-"""Rules of where a vehicle may be: roads closed at night, and the corridor of its route.
+"""Rules of where a vehicle is: roads closed at night, the corridor of its route, and fences.
 
 Place in the flow: motion, places → **events_places** → events.
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from vehicle_gateway.geo import Index, nearest_mm
 from vehicle_gateway.spans import Alert, Event, Second, Span, event, is_between
-from vehicle_gateway.ticks import mmps_of
+from vehicle_gateway.ticks import TICK_MS, mmps_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,3 +119,55 @@ class RouteDeviation:
 
     def _tell(self, found: tuple[int, int, int] | None) -> Event | None:
         return None if found is None else event("route-deviation", found[:2], found[2], "m")
+
+
+class Geofences:
+    """Stays within the fences of a campaign; the rule of an event is the fence's name."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._figures = campaign.figures("geofence")
+        fences = campaign.places.fences if campaign.places else []
+        self._names = [fence.name for fence in fences]
+        self._index = Index()
+        for owner, fence in enumerate(fences):
+            if fence.centre is None:
+                self._index.add_area(owner, fence.area)
+            else:
+                self._index.add_circle(owner, fence.centre, fence.radius_m)
+        self._stays: dict[str, Span] = {}
+
+    def step(self, second: Second) -> list[Event]:
+        """Takes a second in; returns the stays that have ended with it."""
+        if not self._names or second.place is None:
+            return []
+        inside = {self._names[near.owner] for near in self._index.at(second.place)}
+        for name in inside - self._stays.keys():
+            self._stays[name] = Span(self._figures)
+        found = []
+        for name, stay in sorted(self._stays.items()):
+            ended = stay.step(second.number, name in inside, 0)
+            found += [self._event(name, ended)] if ended else []
+        self._stays = {name: stay for name, stay in self._stays.items() if stay.is_open}
+        return found
+
+    def finish(self) -> list[Event]:
+        """Ends what is going on."""
+        ended = [(name, stay.finish()) for name, stay in sorted(self._stays.items())]
+        self._stays = {}
+        return [self._event(name, found) for name, found in ended if found]
+
+    def state(self) -> list[list[int | str]]:
+        """Returns all that the next second depends on."""
+        return [[name, *stay.state()] for name, stay in sorted(self._stays.items())]
+
+    def restore(self, state: Sequence[Sequence[int | str]]) -> None:
+        """Goes on from what `state` returned."""
+        self._stays = {}
+        for name, *numbers in state:
+            self._stays[str(name)] = Span(self._figures)
+            self._stays[str(name)].restore([int(number) for number in numbers])
+
+    def _event(self, name: str, found: tuple[int, int, int]) -> Event:
+        start, end, _ = found
+        seconds = (end - start) * TICK_MS // 1_000
+        return event("geofence", (start, end), seconds, "s", rule=name)

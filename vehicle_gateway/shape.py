@@ -101,6 +101,10 @@ SHAPE: Final[Mapping[str, Mapping[str, tuple[str, int, int]]]] = {
         "hold_ms": ("ms", 1_000, 600_000),
         "merge_ms": ("ms", 100, 600_000),
     },
+    "geofence": {
+        "hold_ms": ("ms", 1_000, 600_000),
+        "merge_ms": ("ms", 100, 600_000),
+    },
     "fatigue": {
         "day_ms": ("ms", 3_600_000, 43_200_000),
         "night_ms": ("ms", 1_800_000, 43_200_000),

@@ -46,6 +46,7 @@ OCCASIONS: Final = frozenset(
         "night-ban",
         "idling",
         "route-deviation",
+        "geofence",
         "collision",
         "rollover",
         "door-open-moving",

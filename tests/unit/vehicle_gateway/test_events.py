@@ -24,7 +24,7 @@ from tests.unit.vehicle_gateway.yard import (
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.events import Events
-from vehicle_gateway.places import Ban, Corridor, Limit, Places
+from vehicle_gateway.places import Ban, Corridor, Fence, Limit, Places
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.replay import replay
 from vehicle_gateway.shape import SHAPE
@@ -286,6 +286,7 @@ FULL = msgspec.structs.replace(
         limits=[Limit("a", "for a test", 40, line=EDGE, width_m=30)],
         corridors=[Corridor("b", "for a test", EDGE, 100, 60)],
         bans=[Ban("c", "for a test", "any", line=EDGE, width_m=30)],
+        fences=[Fence("d", "for a test", centre=EDGE[0], radius_m=900)],
     ),
 )
 
@@ -295,11 +296,11 @@ FULL = msgspec.structs.replace(
 def test_power_that_is_cut_anywhere_changes_no_event(cuts: set[int]) -> None:
     results = []
     for restarts in (set[int](), cuts):
-        events, found = Events(default_campaign()), []
+        events, found = Events(FULL), []
         for number, window in enumerate(EVERYTHING):
             if number in restarts:
                 state = decode(encode(events.state()))
-                events = Events(default_campaign())
+                events = Events(FULL)
                 events.restore(state)
             found += events.feed(window, "00ff")
         results.append((encode(found), encode(events.state()), events.alerts()))

@@ -11,7 +11,7 @@ from tests.unit.vehicle_gateway.yard import SECOND_US, START_US, series, windows
 from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.events import Events
 from vehicle_gateway.gnss import LATITUDE, LONGITUDE
-from vehicle_gateway.places import Ban, Corridor, Places, check
+from vehicle_gateway.places import Ban, Corridor, Fence, Places, check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,3 +121,34 @@ def test_either_of_two_routes_is_a_route() -> None:
     other = msgspec.structs.replace(ROUTE, name="line 8", line=[spot(0, 400), spot(5_000, 400)])
     fixes = away((0, 20), (400, 60), (0, 30))
     assert not told(Places(corridors=[ROUTE, other]), fixes)
+
+
+# ------------------------------------------------------------------ fences
+STATION = Fence("bus station", SOURCE, centre=spot(0), radius_m=150)
+YARD = Fence("yard", SOURCE, area=SQUARE)
+
+
+@pytest.mark.parametrize("fence", [STATION, YARD], ids=["a circle", "an area"])
+def test_a_stay_within_a_fence_is_told_when_it_has_ended(fence: Fence) -> None:
+    fixes = [*[spot(5_000)] * 20, *[spot(10)] * 60, *[spot(5_000)] * 40]
+    (event,) = told(Places(fences=[fence]), fixes, kmh=0)
+    assert (event["kind"], event["rule"], event["unit"]) == ("geofence", fence.name, "s")
+    assert event["peak"] == 59
+    assert event["start_us"] == START_US + 20 * SECOND_US
+
+
+def test_fences_within_one_another_have_stays_of_their_own() -> None:
+    fixes = [*[spot(400)] * 40, *[spot(10)] * 40, *[spot(5_000)] * 40]
+    found = told(Places(fences=[STATION, YARD]), fixes, kmh=0)
+    assert [(event["rule"], event["peak"]) for event in found] == [
+        ("yard", 79),
+        ("bus station", 39),
+    ]
+
+
+def test_passing_through_and_a_fix_that_wanders_make_no_stay_and_end_none() -> None:
+    passing = [spot(20 * second - 300) for second in range(31)]
+    assert not told(Places(fences=[STATION]), [*passing, *[spot(5_000)] * 40], kmh=72)
+    wanders = [*[spot(10)] * 40, *[spot(300)] * 10, *[spot(10)] * 40]
+    (event,) = told(Places(fences=[STATION]), wanders, kmh=0)
+    assert event["peak"] == 89
