@@ -195,7 +195,7 @@ def unknown_signal() -> bytes:
         plaintext(2, snapshots={}),
         plaintext(2, snapshots=[1]),
         plaintext(2, snapshots=[DTC] * 1_001),
-        plaintext(2, snapshots=[{**DTC, "kind": "cash-withdrawal"}]),
+        plaintext(2, snapshots=[{"kind": "receipt-copy", "at_us": START_US, "of": "1"}]),
         plaintext(2, snapshots=[{**DTC, "vin": "LVSHCAMB1CE054249"}]),
         plaintext(2, snapshots=[{**DTC, 1: 2}]),
         plaintext(2, snapshots=[{**DTC, "at_us": 2**62}]),
