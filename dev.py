@@ -375,6 +375,11 @@ def powercut(arguments: Sequence[str]) -> int:
     _become("-m", "tests.powercut.run", *arguments, anywhere=True)
 
 
+def soak(arguments: Sequence[str]) -> int:
+    """Drives a box for hours while all around it breaks: soak [--hours N] [--seed N] [--quick]."""
+    _become("-m", "tests.soak.run", *arguments, anywhere=True)
+
+
 def fuzz(arguments: Sequence[str]) -> int:
     """Feeds hostile bytes to every decoder: fuzz [--seconds N] [--target NAME] [--quick]."""
     _become("-m", "tests.fuzz.run", *arguments, anywhere=True)
@@ -418,7 +423,7 @@ def lock(arguments: Sequence[str]) -> int:
 
 
 # ---------------------------------------------------------------- command line
-VERBS = (demo, test, lint, fix, sim, powercut, fuzz, vectors, bench, replay, run, lock)
+VERBS = (demo, test, lint, fix, sim, powercut, soak, fuzz, vectors, bench, replay, run, lock)
 SCREEN_VERBS = (demo, test, run)
 PROOF_VERBS = (test, vectors)
 
