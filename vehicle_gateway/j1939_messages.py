@@ -77,9 +77,10 @@ class Group:
         self._rank = {source: rank for rank, source in enumerate(preferred)}
         self.believed: int | None = None
         self.awaited_us: int | None = None
+        self._compared: tuple[tuple[bytes, bytes], bool] = (b"", b""), False
 
     def decode(self, heard: Mapping[int, Heard], counts: Counter[str]) -> Columns | None:
-        """Decodes what the believed source says.
+        """Decodes what the believed source says; a signal without any value has no column.
 
         Args:
             heard: By source, in the order in which they were first heard.
@@ -96,7 +97,10 @@ class Group:
                 counts["j1939-sources-disagree"] += 1
         if own is None:
             return None
-        return decode_message(self._decoder, own.places, own.times_us, own.payloads, counts)
+        found = decode_message(self._decoder, own.places, own.times_us, own.payloads, counts)
+        # Half of what a bus has room for is never there: no column of nothing goes any further.
+        found.series = {key: each for key, each in found.series.items() if _has_value(each)}
+        return found if found.series else None
 
     def _choose(self, heard: Mapping[int, Heard], counts: Counter[str]) -> None:
         known = [] if self.believed is None else [self.believed]
@@ -121,7 +125,12 @@ class Group:
         last = own.payloads[-1], other.payloads[-1]
         if last[0] == last[1] or min(map(len, last)) < self._decoder.bytes_needed:
             return False
-        columns = self._decoder.decode(last, Counter())
-        return any(
-            one is not None and two is not None and one != two for one, two in columns.values()
-        )
+        if last != self._compared[0]:
+            columns = self._decoder.decode(last, Counter())
+            differ = any(None not in each and each[0] != each[1] for each in columns.values())
+            self._compared = last, differ
+        return self._compared[1]
+
+
+def _has_value(values: Sequence[int | None]) -> bool:
+    return bool(values) and (values[0] is not None or values.count(None) < len(values))

@@ -67,16 +67,23 @@ def _step(own: Field) -> Fraction:
     return Fraction(math.gcd(int(factor * common), int(offset * common)) or 1, common)
 
 
-Values = dict[str, list[Fraction | None]]
+Frame = tuple[int, int, bytes]
+"""When, id, data."""
+Values = dict[str, list[tuple[int, Fraction]]]
+"""Signal → when and what, where there is a value."""
 
 
 def collect(found: Iterator[Columns], keys: Keys) -> Values:
-    values: defaultdict[str, list[Fraction | None]] = defaultdict(list)
+    values: defaultdict[str, list[tuple[int, Fraction]]] = defaultdict(list)
     for columns in found:
         for key, column in columns.series.items():
             step = keys.steps[key]
-            values[keys.names[key]] += [None if raw is None else raw * step for raw in column]
-    return dict(values)
+            values[keys.names[key]] += [
+                (time_us, raw * step)
+                for time_us, raw in zip(columns.times_us, column, strict=True)
+                if raw is not None
+            ]
+    return {name: column for name, column in values.items() if column}
 
 
 def chunks(path: Path) -> Iterator[FrameChunk]:
@@ -144,12 +151,12 @@ def is_value(raw: int, length: int) -> bool:
 
 
 def decode_all(
-    frames: Iterator[tuple[int, bytes]], database: Database, *, is_j1939: bool
+    frames: Iterator[Frame], database: Database, *, is_j1939: bool
 ) -> tuple[Values, Counter[str]]:
-    values: defaultdict[str, list[Fraction | None]] = defaultdict(list)
+    values: defaultdict[str, list[tuple[int, Fraction]]] = defaultdict(list)
     tally: Counter[str] = Counter()
     first: dict[str, int] = {}
-    for can_id, payload in frames:
+    for time_us, can_id, payload in frames:
         try:
             message = database.get_message_by_frame_id(can_id & ~EXTENDED_ID)
         except KeyError:
@@ -165,13 +172,14 @@ def decode_all(
             there = not is_j1939 or is_value(raw, lengths[name])
             tally["values" if there else "absent"] += 1
             assert math.isclose(scaled, exact, rel_tol=1e-12, abs_tol=1e-12)
-            values[f"{message.name}.{name}"].append(exact if there else None)
+            if there:
+                values[f"{message.name}.{name}"].append((time_us, exact))
     return dict(values), tally
 
 
-def frames_of(log: Path) -> Iterator[tuple[int, bytes]]:
+def frames_of(log: Path) -> Iterator[Frame]:
     for chunk in chunks(log):
-        yield from zip(chunk.ids, chunk.payloads, strict=True)
+        yield from zip(chunk.times_us, chunk.ids, chunk.payloads, strict=True)
 
 
 def database_of(dbc: Path, mask: int | None = None) -> Database:
@@ -211,12 +219,12 @@ def test_every_value_of_the_electric_bus_is_what_cantools_says(case: str, real_d
 
 def test_the_profile_of_the_bus_takes_speeds_as_they_are(real_data: Path) -> None:
     """The whole way: VSS paths in the units of the data catalogue, which these signals fit."""
-    own: defaultdict[int, list[int | None]] = defaultdict(list)
+    own: defaultdict[int, list[tuple[int, int | None]]] = defaultdict(list)
     decoder = Decoder(load_profile("fms_bus"))
     for chunk in chunks(real_data / EBUS):
         for group in decoder.decode(chunk).groups:
             for key, column in group.series.items():
-                own[key] += column
+                own[key] += zip(group.times_us, column, strict=True)
     database = database_of(real_data / DEMO, J1939_MASK)
     their, _ = decode_all(frames_of(real_data / EBUS), database, is_j1939=True)
     for path, name in (
@@ -225,7 +233,8 @@ def test_the_profile_of_the_bus_takes_speeds_as_they_are(real_data: Path) -> Non
     ):
         spec = signal(path)
         step = Fraction(spec.numerator, spec.denominator)
-        assert [None if each is None else each * step for each in own[spec.id]] == their[name]
+        told = [(time_us, raw * step) for time_us, raw in own[spec.id] if raw is not None]
+        assert told == their[name]
 
 
 def test_every_value_of_the_toyota_is_what_cantools_says(real_data: Path) -> None:
@@ -244,13 +253,13 @@ def test_a_long_message_is_what_cantools_says_of_its_bytes(real_data: Path) -> N
     their, tally = decode_all(rejoin(frames_of(log)), database, is_j1939=True)
     compare(own, their)
     assert tally == {"frames": 13, "values": 13}
-    assert own["EC1.EngineSpeedAtPoint5"][0] == Fraction("1566.5")
+    assert own["EC1.EngineSpeedAtPoint5"][0][1] == Fraction("1566.5")
 
 
-def rejoin(frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+def rejoin(frames: Iterator[Frame]) -> Iterator[Frame]:
     """Joins what each sender sends to all, in the plainest way; the recording lost nothing."""
     under_way: dict[int, tuple[int, int, bytes]] = {}
-    for can_id, payload in frames:
+    for time_us, can_id, payload in frames:
         kind, source = can_id >> 8 & 0xFFFF, can_id & 0xFF
         if kind == 0xECFF and payload[0] == 32:
             size, pgn = (
@@ -263,5 +272,5 @@ def rejoin(frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
             data += payload[1:]
             under_way[source] = size, pgn, data
             if len(data) >= size:
-                yield EXTENDED_ID | 6 << 26 | pgn << 8 | source, data[:size]
+                yield time_us, EXTENDED_ID | 6 << 26 | pgn << 8 | source, data[:size]
                 del under_way[source]
