@@ -7,7 +7,7 @@ Place in the flow: campaign → **expression** (reads once) → collect, trigger
 
 * The language is a whitelist of Python's syntax nodes (`ast`), read into a tree of our own: no name
   but a VSS path, no attribute but in a path, no subscript, no power, no loop, no text elsewhere.
-* It is bounded before it runs: characters, nodes, depth, size and digits of every number.
+* It is bounded before it runs: characters, nodes, depth, and the size of every number.
 * Numbers are exact fractions in the unit of the data catalogue; a decimal is what is written.
 * A signal without a value, or with an old one, is unknown; so is what divides by zero. `and`, `or`
   and `not` are Kleene's: false and unknown is false, true or unknown is true.
@@ -36,7 +36,6 @@ TEXT_CHARACTERS_MAX: Final = 400
 NODES_MAX: Final = 120
 DEPTH_MAX: Final = 24
 NUMBER_MAX: Final = 10**12
-NUMBER_CHARACTERS_MAX: Final = 20
 SECOND_US: Final = 1_000_000
 STALE_US: Final = 120 * SECOND_US
 """A value that is older than this is no answer about the present."""
@@ -367,7 +366,7 @@ class _Reading:
     def _constant(self, node: ast.Constant) -> Fraction:
         written = ast.unparse(node)
         is_number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
-        if not is_number or len(written) > NUMBER_CHARACTERS_MAX or "e" in written:
+        if not is_number or "e" in written:
             raise _refuse(self.text, f"{written[:40]} is no plain number")
         number = Fraction(written)
         if number > NUMBER_MAX:

@@ -250,6 +250,33 @@ def test_a_change_of_rules_and_power_cuts_lose_and_repeat_nothing(
     assert sum(summaries[0]["events"].values()) == len(kinds)
 
 
+def test_what_goes_on_is_told_under_the_old_rules_and_begins_anew_under_the_new(
+    box: Box, core: Core, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with Box(tmp_path_factory.mktemp("plain"), core.policy) as plain:
+        whole = drive(plain, core, {}, cut=False)
+    (long,) = [e for each in whole for e in each["events"] if e["kind"] == "overspeed"]
+    middle = ((long["start_us"] + long["end_us"]) // 2 - START_US) // (10 * SECOND_US)
+    change = campaign(core, 1, body("other", rules=other_rules()))
+    found = drive(box, core, {middle: change}, cut=False)
+    parts = [e for each in found for e in each["events"] if e["kind"] == "overspeed"]
+    assert parts[0]["start_us"] == long["start_us"]
+    assert len(parts) == 2
+    assert parts[0]["end_us"] <= START_US + middle * 10 * SECOND_US < parts[1]["end_us"]
+
+
+def test_another_campaign_does_not_get_another_days_bytes(box: Box, core: Core) -> None:
+    batcher = box.open()
+    for seq in (1, 2):
+        collect = {**SPEED_ALONE, "bytes_per_day": 1_000_000}
+        batcher.take_campaign(campaign(core, seq, body(collect=collect)), core.verify)
+        if seq == 1:
+            next(feed(batcher, DRIVE_S))
+            spent = batcher._conduct.collector.budget.spent
+    assert batcher.standing.seq == 2
+    assert batcher._conduct.collector.budget.spent == spent > 0
+
+
 def test_a_change_of_collection_alone_leaves_events_as_they_were(
     box: Box, core: Core, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

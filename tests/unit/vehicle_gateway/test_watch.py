@@ -46,6 +46,15 @@ def test_a_hold_counts_across_windows_and_from_the_start_of_each_spell() -> None
     assert rises("held(Vehicle.Speed > 50, 8)", values, restart=True) == [15, 36]
 
 
+def test_a_clock_that_is_set_back_begins_a_hold_anew() -> None:
+    watch = Watch(read_condition("held(Vehicle.Speed > 50, 8)"))
+    now = [series(SPEED, [60] * 10, SECOND_US, START_US)]
+    assert watch.feed(now, now[0].times_us[-1]).rises() == [START_US + 8 * SECOND_US]
+    earlier = START_US - 3_600 * SECOND_US
+    then = [series(SPEED, [60] * 10, SECOND_US, earlier)]
+    assert watch.feed(then, then[0].times_us[-1]).rises() == [earlier + 8 * SECOND_US]
+
+
 def test_a_gap_in_a_hold_begins_it_anew() -> None:
     assert rises("held(Vehicle.Speed > 50, 4)", [60, 60, None, 60, 60, 60, 60, 60]) == [7]
 

@@ -14,12 +14,14 @@ import pytest
 from backend_sync.core.keypairs import KeyFolder
 from backend_sync.core.policies import rotate_key
 from backend_sync.telemetry.consumer import TelemetrySettings, run
+from backend_sync.telemetry.orders import Draft, issue, list_orders
 from backend_sync.telemetry.report import count_lake, totals
 from backend_sync.telemetry.words import Word, due_words, keep_word
 from edge.errors import PeerError
 from edge.keys import open_evidence, verifier
 from edge.policy import Policy, open_policy
 from edge.ports import Instant
+from edge.purposes import COMMAND
 from hardware.drivers.broker import BrokerFiles, RunningBroker, find_mosquitto, start_broker
 from tests.unit.backend_sync.telemetry.box import ORG, START_US, Box, Core
 from tests.unit.edge.desk import Dice
@@ -167,6 +169,24 @@ def test_what_the_core_has_to_tell_reaches_the_box_as_it_was_signed(
     with running(settings):
         assert session.next(30.0) == (DOWN, b"signed elsewhere")
     assert due_words(connection, START_US) == []
+
+
+def test_an_order_goes_down_and_the_boxs_answer_ends_it(
+    settings: TelemetrySettings, session: Peer, box: Box, connection: psycopg.Connection[Any]
+) -> None:
+    record = {"type": "command", "verb": "read-dtc", "arguments": {}, "expiry_us": START_US + 1}
+    issue(connection, settings.signer, Draft("read-dtc", record), [box.device], START_US)
+    told = {"type": "command-done", "order": 1, "verb": "read-dtc", "outcome": "done", "code": ""}
+    place = {"device": box.device, "epoch": box.epoch, "seq": 1}
+    answer = [box.start(), box.evidence({**told, **place})]
+    with running(settings):
+        topic, message = session.next(30.0)
+        verify = verifier(settings.signer.public_bytes)  # type: ignore[attr-defined]
+        assert topic == DOWN
+        assert open_evidence(message, verify, COMMAND, "core")["verb"] == "read-dtc"
+        acknowledged(session, settings, lambda: send(session, answer), 1)
+    (line,) = list_orders(connection, "command", box.device)
+    assert (line.sent, line.outcome) == (1, "done")
 
 
 def test_a_core_that_was_away_stores_what_is_sent_again_and_nothing_twice(
