@@ -165,6 +165,8 @@ def report_text(report: dict[str, Any]) -> str:
         f"{report['samples']:,} samples, {report['unknown_frames']:,} frames unknown"
     )
     lines = [head]
+    if not report["decoded"]:
+        lines.append("  Nothing is known: choose another --profile, or bring the DBC by --dbc.")
     for path, row in report["signals"].items():
         ends = f"{row['min']:g} .. {row['max']:g}, last {row['last']:g} {row['unit']}"
         lines.append(f"  {path:58} {row['count']:>9,}  {ends}")

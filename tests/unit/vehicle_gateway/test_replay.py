@@ -163,3 +163,11 @@ def test_people_get_text(drive: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "drive.log: 5 frames, 3 messages decoded, 3 samples, 1 frames unknown" in out
     assert "dropped: obd-refused 1" in out
     assert "events: none" in out
+
+
+def test_a_recording_of_which_nothing_is_known_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_log(tmp_path / "other.log", [(0x123, b"\x01")])
+    assert main(["replay", str(log)]) == 0
+    assert "choose another --profile" in capsys.readouterr().out
