@@ -188,14 +188,14 @@ class Computer:
         return min(backed_off, max(period_us, BACK_OFF_US_MAX))
 
 
-def answered_pids(message: bytes) -> list[int]:
-    """Returns the parameters that an answer to service 01 holds whole."""
-    found, rest = [], message[1:]
+def answered_pids(message: bytes) -> dict[int, bytes]:
+    """Returns the parameters that an answer to service 01 holds whole, and their data."""
+    found, rest = {}, message[1:]
     while rest:
         row = PIDS.get(rest[0])
         length = row.length if row else len(rest) - 1
         if len(rest) < 1 + length:
             break
-        found.append(rest[0])
+        found[rest[0]] = rest[1 : 1 + length]
         rest = rest[1 + length :]
     return found

@@ -12,6 +12,7 @@ Place in the flow: profile → **obd_schedule** ⇄ can_bus or elm327; `obd` dec
 * The bus load has a budget: requests, flow control and every answer are counted in bits at the bit
   rate, stuff bits at their worst; nothing is asked while more was used.
 * A second tester is made room for: whoever else asks has the bus for ten seconds after each frame.
+* A vehicle whose engine and wheels stood still for ten minutes is asked every five minutes only.
 * It only reads. Service 04, which clears fault codes, is refused unless a technician asks for it.
 """
 
@@ -58,6 +59,9 @@ YIELD_US: Final = 10_000_000
 FLOW_CONTROL: Final = bytes([0x30, 0, 0]).ljust(FRAME_BYTES, bytes([PADDING]))
 FIRST_FRAME: Final = 1
 WANTED_MAX: Final = 16
+MOTION_PIDS: Final = (0x0C, 0x0D)  # engine and vehicle turn
+PARKED_US: Final = 600_000_000
+PARKED_PROBE_US: Final = 300_000_000
 RESPONSE_PENDING: Final = 0x78
 BUSY: Final = 0x21
 FIRST_PAGE: Final = bytes([DATA, 0x00])
@@ -93,7 +97,8 @@ class ObdSchedule:
         self._search = Search()
         self._owned: dict[int, dict[int, int]] | None = None
         self._codes_due_us = 0
-        self._resume_us = 0
+        self._resume_us = self._probe_us = 0
+        self._moved_us: int | None = None
         self._paused = False
         self.counts: Counter[str] = Counter()
         self.computers: dict[int, Computer] = {}
@@ -106,7 +111,9 @@ class ObdSchedule:
         for can_id, payload in frames:
             self._budget.spend(can_id, payload)
         self._expire(now_us)
-        if not self._paused and now_us >= self._resume_us:
+        if self._paused:
+            self._forget()
+        elif now_us >= self._resume_us:
             frames += self._ask(now_us)
         return frames
 
@@ -128,9 +135,7 @@ class ObdSchedule:
 
     # ------------------------------------------------------------ for whoever composes
     def pause(self, *, paused: bool) -> None:
-        """Asks nothing while the vehicle sleeps; afterwards the computers are searched anew."""
-        if paused and not self._paused:
-            self._forget()
+        """Asks nothing while the vehicle sleeps, then searches anew; any thread may say so."""
         self._paused = paused
 
     def ask(self, message: bytes) -> None:
@@ -171,15 +176,34 @@ class ObdSchedule:
             return self._ask_all(now_us)
         if self._owned is None:
             self._settle(now_us)
-        elif self._plan.codes_us and now_us >= self._codes_due_us:
-            self._codes_due_us = now_us + self._plan.codes_us
-            self.ask_for_codes()
-        if self._owned is not None:
-            self._hand_out()
+        elif self._is_parked(now_us):
+            return self._probe(now_us)
+        else:
+            self._hand_out(now_us)
         return self._ask_each(now_us)
 
-    def _hand_out(self) -> None:
-        """Gives what was wanted of everybody to each who can answer it."""
+    def _is_parked(self, now_us: int) -> bool:
+        """Whether nothing turned for long, where that is asked for at all."""
+        if self._moved_us is None:
+            self._moved_us = now_us
+        watched = {pid for own in (self._owned or {}).values() for pid in own}
+        return now_us - self._moved_us >= PARKED_US and not watched.isdisjoint(MOTION_PIDS)
+
+    def _probe(self, now_us: int) -> list[tuple[int, bytes]]:
+        """Asks a parked vehicle for what is due first: whether anything turns.
+
+        Asking keeps its computers awake and empties its battery. Reports wait until it is used.
+        """
+        if now_us < self._probe_us:
+            return []
+        self._probe_us = now_us + PARKED_PROBE_US
+        return self._ask_each(now_us)
+
+    def _hand_out(self, now_us: int) -> None:
+        """Gives what is wanted of everybody, and fault codes when it is time, to each."""
+        if self._plan.codes_us and now_us >= self._codes_due_us:
+            self._codes_due_us = now_us + self._plan.codes_us
+            self.ask_for_codes()
         while self._wanted:
             job = self._wanted.popleft()
             for computer in self.computers.values():
@@ -268,7 +292,10 @@ class ObdSchedule:
     def _answered(self, computer: Computer, job: Job, message: bytes) -> None:
         computer.under_way, computer.misses = None, 0
         if job.pids:
-            computer.answered(job, answered_pids(message))
+            found = answered_pids(message)
+            computer.answered(job, found)
+            if any(any(found.get(pid, b"")) for pid in MOTION_PIDS):
+                self._moved_us = None
         elif job.service == DATA:
             computer.take_page(job.message[1], message[2:6])
         elif job.service in CODE_SERVICES:
@@ -315,6 +342,7 @@ class ObdSchedule:
             self._forget()
 
     def _forget(self) -> None:
+        self._moved_us = None
         self.computers.clear()
         self._flow.clear()
         self._reassembler.forget()

@@ -269,6 +269,23 @@ def test_a_vehicle_that_sleeps_is_asked_nothing() -> None:
     assert street.asked[before][1] == 0x7DF
 
 
+def test_a_parked_vehicle_is_left_alone_until_its_engine_turns() -> None:
+    parked = dict(DATA) | {0x0C: b"\0\0", 0x0D: b"\0"}
+    schedule = ObdSchedule(plan(codes_us=60 * SECOND_US))
+    street = Street(schedule, [Engine(EngineSettings(), parked.get)]).run(9 * MINUTES)
+    before = len(street.asked)
+    assert before > 1_000
+    street.run(11 * MINUTES)
+    assert len(street.asked) - before < 300  # the tenth minute, then two probes
+    before = len(street.asked)
+    street.run(5 * MINUTES)
+    assert 1 <= len(street.asked) - before <= 2
+    parked[0x0C] = b"\x0c\xd0"
+    street.run(6 * MINUTES)
+    assert len(street.asked) - before > 100
+    assert street.messages(3)[-1][0] > street.now_us - 2 * 60 * SECOND_US
+
+
 # ------------------------------------------------------------------ answers that are none yet
 def ask_speed() -> Street:
     street = Street(ObdSchedule(plan((PidRequest(0x0D, 1_000_000),)))).run(0.5)
