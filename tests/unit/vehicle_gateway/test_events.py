@@ -25,6 +25,7 @@ from vehicle_gateway.campaign import default_campaign
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.events import Events
 from vehicle_gateway.places import Ban, Corridor, Fence, Limit, Places
+from vehicle_gateway.privacy import VEHICLE_EVENTS
 from vehicle_gateway.profile import load_profile
 from vehicle_gateway.replay import replay
 from vehicle_gateway.shape import SHAPE
@@ -346,6 +347,11 @@ def test_every_rule_of_driving_is_a_kind_of_event_of_the_data_catalogue() -> Non
     assert set(SHAPE) - {"motion", "trip"} == set(load_catalogue().events)
     for event in told(everything()):
         assert event["unit"] == require_event(event["kind"]).unit
+
+
+def test_what_may_be_told_without_consent_is_of_the_vehicle_in_the_data_catalogue() -> None:
+    specs = load_catalogue().events.values()
+    assert {spec.kind for spec in specs if spec.law.data_class == "V"} == VEHICLE_EVENTS
 
 
 def test_that_drive_holds_events_of_every_family() -> None:
