@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.codec import decode, encode
+from edge.errors import PeerError
 from edge.outbox import PRIORITY_EVENT, PRIORITY_RAW, PRIORITY_TRIP
 from edge.sqlite import Migrations
 from edge.store import create_tables
@@ -213,6 +214,8 @@ class Batcher:
                     told = {"order": refusal.seq, "code": refusal.code}
                     self._sink.stream.state({"type": "campaign-refused", **told})
             raise
+        except PeerError:
+            raise  # nothing has changed, in memory either: a stranger's bytes cost no more
         except BaseException:
             self._go_back()
             raise

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from vehicle_gateway.events import Event
 
 STATE_ITEMS_MAX: Final = 1_000_000
+LAYOUT: Final = b"1"
+"""Of what collection remembers; another release with another one begins anew."""
 
 
 class Conduct:
@@ -117,5 +119,5 @@ class Conduct:
 
 
 def _digest(campaign: Campaign) -> bytes:
-    """Returns what tells the `collect` sections of two campaigns apart."""
-    return hashlib.sha256(msgspec.json.encode(campaign.collect)).digest()
+    """Returns what tells what two campaigns remember apart."""
+    return hashlib.sha256(LAYOUT + msgspec.json.encode(campaign.collect)).digest()

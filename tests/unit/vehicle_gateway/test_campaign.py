@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.errors import DeviceFault, LocalError
-from vehicle_gateway.campaign import default_campaign, load_campaign, read_campaign
+from tests.unit.vehicle_gateway.test_gateway import provision, spawn
+from vehicle_gateway.campaign import built_in, default_campaign, load_campaign, read_campaign
 from vehicle_gateway.shape import SHAPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.unit.vehicle_gateway.yard import Core
 
 
 def default_json() -> dict[str, Any]:
@@ -79,6 +82,36 @@ def test_a_campaign_is_refused_with(case: str) -> None:
 def test_bytes_that_are_no_campaign_are_refused(data: bytes) -> None:
     with pytest.raises(LocalError):
         load_campaign(data)
+
+
+def test_the_thrifty_campaign_has_the_rules_of_the_default() -> None:
+    thrifty = built_in("thrifty")
+    assert thrifty.rules == default_campaign().rules
+    assert thrifty.collect is not None
+    assert default_campaign().collect is None
+
+
+@pytest.mark.parametrize("name", ["thirsty", "", "../default", "default.json"])
+def test_a_campaign_of_ours_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(LocalError) as refused:
+        built_in(name)
+    assert refused.value.code == "campaign-refused"
+
+
+@pytest.mark.parametrize(("named", "code"), [("thrifty", 0), ("own.json", 0), ("thirsty", 2)])
+def test_the_configuration_names_a_campaign_of_ours_or_a_file(
+    named: str, code: int, tmp_path: Path, core: Core
+) -> None:
+    config = provision(tmp_path, core)
+    config.write_text(f'{config.read_text()}\n[campaign]\nfile = "{named}"\n')
+    rows = [{"paths": ["Vehicle.Speed"], "interval_ms": 10_000}]
+    own = {"v": 1, "id": "own", "version": 1, "collect": {"signals": rows}}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    with spawn(config, "--sim", "60") as program:
+        out, _ = program.communicate()
+    assert program.returncode == code
+    if not code:
+        assert json.loads(out)["thinned"] > 1_000
 
 
 def test_a_missing_file_says_what_to_correct(tmp_path: Path) -> None:
