@@ -208,7 +208,7 @@ def _open(
     plain = inflate(hpke_open(own, sealed, _info(kind, identity.kid, seq)), PLAIN_BYTES_MAX)
     try:
         return seq, msgspec.json.decode(plain, type=shape)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise PeerError(f"The {kind} cannot be read: {error}.", f"{kind}-shape") from error
 
 

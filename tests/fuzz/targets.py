@@ -1,13 +1,13 @@
 """All decoders that hostile bytes are fed to, by name.
 
-Place in the flow: wire, records, bus → **targets** → engines, run, test_cases.
+Place in the flow: wire, records, bus, cabin → **targets** → engines, run, test_cases.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.fuzz import bus, records, wire
+from tests.fuzz import bus, cabin, records, wire
 from tests.fuzz.planted import BUGS
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tests.fuzz.judge import Target
 
 TARGETS: Final[Mapping[str, Target]] = {
-    target.name: target for target in (*wire.TARGETS, *records.TARGETS, *bus.TARGETS)
+    target.name: target
+    for target in (*wire.TARGETS, *records.TARGETS, *bus.TARGETS, *cabin.TARGETS)
 }
 
 
