@@ -180,7 +180,7 @@ def read_table(document: bytes) -> PointsTable:
         raise LocalError("The points table is larger than 1 MB; split it.", "points-size")
     try:
         raw = msgspec.json.decode(document, type=_Document)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LocalError(f"The points table cannot be read: {error}.", "points-shape") from error
     _check_grades(raw.grades)
     _check_features(raw)

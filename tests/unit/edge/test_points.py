@@ -172,3 +172,9 @@ def test_nobody_is_told_to_drive_farther_and_nothing_unknown_is_advice() -> None
 def test_the_best_there_is_needs_no_advice() -> None:
     best = {**GENTLE, "harsh_brakes_per_100km": 0.0, "overspeed_share": 0.0, "km": 5_000.0}
     assert score_of(shipped_table(), best).costly(6) == []
+
+
+def test_a_table_that_ends_within_a_character_is_refused() -> None:
+    with pytest.raises(LocalError) as caught:
+        read_table(b'{"id": "\xec')
+    assert caught.value.code == "points-shape"
