@@ -4,7 +4,8 @@ Place in the flow: decode, events, trips → **today** → cabin, which grades t
 
 * The definitions are those of `backend_sync/telemetry/features.py` for the same samples: spans
   between neighbouring values of `Vehicle.Speed` of one trip, at most `GAP_US` long; exact integers,
-  one division last. A test drives both over one drive and compares.
+  one division last; times as they are sent (`cadence`). A test drives both over one drive and
+  compares. Where a campaign collects less of the speed, the core sees less, and this does not.
 * Only with a live consent: what a driver did before it, or drives without one, is not counted.
 * Kept under the driver's tag, for `DRIVERS_MAX` of them, and until midnight in China: it is the
   driver's own screen, and no record.
@@ -16,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.catalogue import signal
+from vehicle_gateway.cadence import evened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +123,7 @@ class Today:
     def _samples(self, groups: Sequence[Group]) -> list[tuple[int, int]]:
         return sorted(
             (time, raw)
-            for group in groups
+            for group in evened(each for each in groups if self._speed.id in each.series)
             for time, raw in zip(group.times_us, group.series.get(self._speed.id, ()), strict=False)
             if raw is not None
         )
