@@ -166,6 +166,10 @@ class Requester(Protocol):
         """Returns the frames to send at this monotonic time, as (id, data), often none."""
         ...
 
+    def pause(self, *, paused: bool) -> None:
+        """Asks nothing while the vehicle sleeps; any thread may say so."""
+        ...
+
     def claims(self, can_id: int) -> bool:
         """Says whether a received id can be an answer."""
         ...

@@ -282,7 +282,8 @@ def _feed(
     live = [
         _live(section, asked, clock) for section, asked in zip(sections, requesters, strict=True)
     ]
-    return Feed(live[0] if len(live) == 1 else MergedSource(live), is_live=True)
+    source = live[0] if len(live) == 1 else MergedSource(live)
+    return Feed(source, is_live=True, requesters=[each for asked in requesters for each in asked])
 
 
 def _recording(arguments: argparse.Namespace, section: SourceSection) -> Path:

@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import DeviceFault
-from edge.ports import FrameChunk
+from edge.ports import ADAPTER_LINE, SOURCE_SHIFT, FrameChunk
 from vehicle_gateway.cabin import Change, Moment
 from vehicle_gateway.driver import waiting_statements
 from vehicle_gateway.windows import Windows
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from edge.ports import FrameSource
+    from edge.ports import FrameSource, PowerReading, Requester
     from vehicle_gateway.batch import Batcher, Sink
     from vehicle_gateway.cabin import Cabin
     from vehicle_gateway.health import Health
@@ -50,10 +50,12 @@ class Feed:
 
     Attributes:
         is_live: A bus in the present, whose silence means something, not a recording.
+        requesters: Who asks on it; with the key off they are silent.
     """
 
     source: FrameSource
     is_live: bool
+    requesters: Sequence[Requester] = ()
 
 
 class Gateway:
@@ -84,6 +86,7 @@ class Gateway:
         self._data_dir = data_dir
         self._power = power
         self._asleep_us: int | None = None
+        self._is_paused = False
         self._is_online = publisher is not None
         self._cabin: Cabin | None = None
         self._health: Health | None = None
@@ -192,7 +195,7 @@ class Gateway:
         if not self._feed.is_live:
             return
         now = self._sink.clock.now()
-        if chunk.ids:
+        if _hears_bus(chunk):
             self._heard_us = now.monotonic_us
         elif now.monotonic_us - self._heard_us >= SILENCE_US:
             self._seal_rest()
@@ -203,7 +206,8 @@ class Gateway:
         if self._power is None or not self._feed.is_live:
             return "awake"
         now_us = self._sink.clock.now().monotonic_us
-        state = self._power.step(is_heard=bool(chunk.ids), now_us=now_us)
+        state = self._power.step(is_heard=_hears_bus(chunk), now_us=now_us)
+        self._pause(self._power.reading)
         if state == "asleep":
             self._sleep(now_us)
         elif self._asleep_us is not None:
@@ -227,6 +231,14 @@ class Gateway:
         if self._publisher and not self._is_online:
             self._is_online = True
             self._publisher.open()
+
+    def _pause(self, reading: PowerReading | None) -> None:
+        """With the key off asking would keep computers awake, and empty the battery."""
+        is_off = reading is not None and reading.ignition is False
+        if is_off != self._is_paused:
+            self._is_paused = is_off
+            for each in self._feed.requesters:
+                each.pause(paused=is_off)
 
     def _seal_rest(self) -> None:
         window = self._windows.cut()
@@ -289,3 +301,9 @@ class Gateway:
                 totals["events"],
                 counts["waiting"],
             )
+
+
+def _hears_bus(chunk: FrameChunk) -> bool:
+    """Whether anything came that an adapter did not measure itself: it does so for ever."""
+    mask = (1 << SOURCE_SHIFT) - 1
+    return any(can_id & mask != ADAPTER_LINE for can_id in chunk.ids)

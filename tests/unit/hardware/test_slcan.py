@@ -45,6 +45,9 @@ class Asker:
         due, self._due = self._due, []
         return due
 
+    def pause(self, *, paused: bool) -> None:
+        del paused
+
     def claims(self, can_id: int) -> bool:
         return can_id == 0x7E8
 

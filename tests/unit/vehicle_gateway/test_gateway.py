@@ -21,7 +21,7 @@ from edge.store import open_reader
 from hardware.drivers.broker import BrokerFiles, start_broker
 from tests.unit.hardware.mqtt_peer import Peer
 from tests.unit.hardware.pki import Pki
-from tests.unit.vehicle_gateway.yard import ADDRESS, DEVICE, Box, Core, frames
+from tests.unit.vehicle_gateway.yard import ADDRESS, DEVICE, Box, Core, Hasty, Script, frames
 from vehicle_gateway.__main__ import main
 from vehicle_gateway.driver import leave_statement, make_statement
 from vehicle_gateway.gateway import SILENCE_US, Feed, Gateway
@@ -34,47 +34,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_S = 20.0
-
-
-# ------------------------------------------------------------------ a source that a test leads
-Step = FrameChunk | Exception | None
-
-
-class Script:
-    """A bus that plays a script: chunks, silence (None), faults; between them the test acts."""
-
-    def __init__(self, steps: Sequence[Step | Callable[[], None]], name: str = "script") -> None:
-        self._steps = list(steps)
-        self.name = name
-        self.opened = 0
-
-    @property
-    def skipped(self) -> Mapping[str, int]:
-        return {}
-
-    def chunks(self, skip_frames: int = 0) -> Iterator[FrameChunk]:
-        self.opened += 1
-        while self._steps:
-            step = self._steps.pop(0)
-            if isinstance(step, Exception):
-                raise step
-            if step is None:
-                yield FrameChunk([], [], [], skip_frames)
-            elif isinstance(step, FrameChunk):
-                yield step
-            else:
-                step()
-
-    def close(self) -> None:
-        self._steps.clear()
-
-
-class Hasty(threading.Event):
-    """A stop that nobody waits for."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        del timeout
-        return self.is_set()
 
 
 def run_script(box: Box, steps: Sequence[Any], *, is_live: bool = False) -> dict[str, Any]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.ports import PowerReading
+from edge.ports import ADAPTER_LINE, FrameChunk, PowerReading
+from tests.unit.vehicle_gateway.yard import Box, Core, Hasty, Script, frames
+from vehicle_gateway.gateway import Feed, Gateway
+from vehicle_gateway.obd_schedule import ObdSchedule
 from vehicle_gateway.power import Power, PowerRule
+from vehicle_gateway.profile import ObdSection
 
 RULE = PowerRule()
 SECOND = 1_000_000
@@ -75,3 +79,34 @@ def test_a_reading_that_fails_decides_nothing() -> None:
     assert power.step(is_heard=False, now_us=59 * SECOND) == "awake"
     wires.reading = PowerReading(ignition=False, supply_mv=12_500)
     assert run(power, 120, 60)[-1] == "awake"
+
+
+# ------------------------------------------------------------------ in the loop of the box
+def test_with_the_key_off_a_vehicle_is_asked_nothing(box: Box) -> None:
+    wires = Wires(PowerReading(ignition=True))
+    schedule = ObdSchedule(ObdSection())
+    asked: list[int] = []
+
+    def ask() -> None:
+        asked.append(len(schedule.due((1_000 + 100 * len(asked)) * SECOND)))
+
+    def turn(*, on: bool) -> None:
+        wires.reading = PowerReading(ignition=on)
+        box.clock.advance(2)
+
+    off, on = (lambda: turn(on=False)), (lambda: turn(on=True))
+    script = Script([None, ask, off, None, ask, None, on, None, ask])
+    power = Power(wires, RULE, box.clock.monotonic_us)
+    feed = Feed(script, is_live=True, requesters=[schedule])
+    Gateway(feed, box.open(), box.sink, None, box.folder, power).run(Hasty())
+    assert asked == [1, 0, 1]
+
+
+def test_what_an_adapter_measures_itself_is_no_sign_of_life(box: Box, core: Core) -> None:
+    line = FrameChunk([box.clock.wall_us], [ADAPTER_LINE], [b"12.6V"], 1)
+    script = Script([*frames(5.0), lambda: box.clock.advance(601), line, line])
+    power = Power(None, RULE, box.clock.monotonic_us)
+    feed = Feed(script, is_live=True)
+    Gateway(feed, box.open(), box.sink, None, box.folder, power).run(Hasty())
+    assert power.state == "asleep"
+    assert core.evidence(box.messages())[-1]["type"] == "epoch-close"

@@ -8,6 +8,7 @@ Place in the flow: tests of vehicle_gateway import it; nothing else does.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -291,3 +292,44 @@ def feed(batcher: Batcher, seconds: float, chunk: int = 1_000) -> Iterator[None]
     if rest is not None:
         batcher.take(rest)
         yield
+
+
+# ------------------------------------------------------------------ a bus that plays a script
+Step = FrameChunk | Exception | None
+
+
+class Script:
+    """A bus that plays a script: chunks, silence (None), faults; between them the test acts."""
+
+    def __init__(self, steps: Sequence[Step | Callable[[], None]], name: str = "script") -> None:
+        self._steps = list(steps)
+        self.name = name
+        self.opened = 0
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        return {}
+
+    def chunks(self, skip_frames: int = 0) -> Iterator[FrameChunk]:
+        self.opened += 1
+        while self._steps:
+            step = self._steps.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            if step is None:
+                yield FrameChunk([], [], [], skip_frames)
+            elif isinstance(step, FrameChunk):
+                yield step
+            else:
+                step()
+
+    def close(self) -> None:
+        self._steps.clear()
+
+
+class Hasty(threading.Event):
+    """A stop that nobody waits for."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        return self.is_set()

@@ -19,6 +19,9 @@ class Asker:
         del now_us
         return [QUESTION]
 
+    def pause(self, *, paused: bool) -> None:
+        del paused
+
     def claims(self, can_id: int) -> bool:
         return can_id == self.claimed
 

@@ -269,6 +269,9 @@ class Asks:
         del now_us
         return [(0x7E0, payload) for payload in self.payloads]
 
+    def pause(self, *, paused: bool) -> None:
+        del paused
+
     def claims(self, can_id: int) -> bool:
         return bool(can_id)
 
