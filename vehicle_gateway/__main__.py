@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,8 +139,8 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     campaign = _campaign(arguments.config, config)
     data_dir = config.gateway.data_dir
-    with open_store(data_dir / STORE, MIGRATIONS) as store:
-        sink = box.open_sink(store)
+    with ExitStack() as stack:
+        sink = box.open_sink(stack.enter_context(open_store(data_dir / STORE, MIGRATIONS)))
         batcher = _batcher(box, sink, _decoder(arguments, sections, profiles), campaign)
         duties = Duties(sink, batcher, stop.set, requesters)
         connect = box.publisher(sink, duties)
@@ -149,18 +150,14 @@ def _run(arguments: argparse.Namespace) -> None:
         cabin = _cabin(box, sink)
         if cabin:
             gateway.attend(cabin)
+            stack.callback(cabin.close)
         organs = box.organs(batcher, feed.source, publisher, power, clock.report)
         _keep_watch(gateway, organs, duties, config.health)
         _stop_on_signals(stop)
         if publisher:
             publisher.open()
-        try:
-            summary = gateway.run(stop, exit_when_settled=arguments.exit_when_settled)
-        finally:
-            if publisher:
-                publisher.close()
-            if cabin:
-                cabin.close()
+            stack.callback(publisher.close)
+        summary = gateway.run(stop, exit_when_settled=arguments.exit_when_settled)
     print(json.dumps(summary), flush=True)
     if gateway.is_cut:
         _switch_off(config.power.on_cut)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from edge.errors import DeviceFault
 from edge.ports import SOURCE_SHIFT, FrameChunk
+from hardware.drivers.clock import SystemClock
+from hardware.drivers.gnss_line import GnssSource
 from hardware.drivers.merge import CHUNKS_MAX, MergedSource
+from hardware.drivers.slcan import SlcanSource
+from hardware.sim.drive import Drive, scenario
+from hardware.sim.gnss import Receiver
+from hardware.sim.slcan import SlcanAdapter, SlcanOnPty
+from hardware.sim.talker import TalkerOnPty
+from hardware.sim.vehicle import SimSettings, SimulatedVehicle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +84,34 @@ def test_what_a_standing_consumer_cannot_take_is_counted_and_bounded() -> None:
     assert taken + source.skipped["overrun"] == CHUNKS_MAX + more
     source.close()
     assert source.skipped["overrun"] in (more - 1, more)
+
+
+def test_a_bus_and_a_receiver_are_heard_together() -> None:
+    clock, over = SystemClock(), threading.Event()
+    vehicle = SimulatedVehicle(SimSettings(seconds=None))
+    adapter, firmware = SlcanOnPty(SlcanAdapter(), vehicle, clock), Receiver()
+    receiver = TalkerOnPty(
+        Drive(scenario("calm"), 1),
+        lambda state, tick: b"" if tick % 10 else firmware.burst(state, clock.now().wall_us),
+        clock,
+    )
+    runs = (adapter.run, receiver.run)
+    threads = [threading.Thread(target=run, args=(over.is_set,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    bus, line = SlcanSource(adapter.path, clock), GnssSource(receiver.path, 9_600, clock)
+    source = MergedSource([bus, line])
+    numbers: set[int] = set()
+    for chunk in source.chunks():
+        numbers |= {can_id >> SOURCE_SHIFT for can_id in chunk.ids}
+        if numbers == {0, 1}:
+            source.close()
+    over.set()
+    for thread in threads:
+        thread.join()
+    adapter.unplug()
+    receiver.unplug()
+    assert numbers == {0, 1}
 
 
 def test_silence_is_an_empty_chunk() -> None:
