@@ -13,8 +13,8 @@ from edge.errors import DeviceFault
 from edge.ports import EXTENDED_ID, FrameChunk
 from hardware.drivers.broker import BrokerFiles, start_broker
 from tests.unit.hardware.pki import Pki
-from tests.unit.vehicle_gateway.test_gateway import Script, parts
-from tests.unit.vehicle_gateway.yard import DEVICE, START_US, StillClock
+from tests.unit.vehicle_gateway.test_gateway import parts
+from tests.unit.vehicle_gateway.yard import DEVICE, START_US, Script, StillClock
 from vehicle_gateway.decode import Decoder
 from vehicle_gateway.doctor import (
     WIRING,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edge.ports import PowerReading
 from tests.unit.hardware.pki import Pki
-from tests.unit.vehicle_gateway.test_gateway import Hasty, Script, parts
-from tests.unit.vehicle_gateway.yard import DEVICE
+from tests.unit.vehicle_gateway.test_gateway import parts
+from tests.unit.vehicle_gateway.yard import DEVICE, Hasty, Script
 from vehicle_gateway.config import HealthSection
 from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.health import VITALS_MAX, Health, Organs, metrics, read_signal
