@@ -120,12 +120,20 @@ class Meter:
         self.last = list(state["last"])
 
     def _count_seconds(self, times: Sequence[int], speeds: Sequence[int]) -> None:
-        """Counts the last sample of each second, so that a fast bus weighs as a slow one."""
+        """Counts the last sample of each second, so that a fast bus weighs as a slow one.
+
+        A second that a window's end cuts in two counts once: its first part is taken back.
+        """
         by_second = dict(zip([time // SECOND_US for time in times], speeds, strict=True))
+        if self.last and self.last[0] // SECOND_US in by_second:
+            self._count_second(self.last[1], -1)
         for speed in by_second.values():
-            if speed >= IDLE_MMPS:
-                step = min(speed // BIN_MMPS, BINS_MAX)
-                self._seconds[step] = self._seconds.get(step, 0) + 1
+            self._count_second(speed, 1)
+
+    def _count_second(self, speed: int, by: int) -> None:
+        if speed >= IDLE_MMPS:
+            step = min(speed // BIN_MMPS, BINS_MAX)
+            self._seconds[step] = self._seconds.get(step, 0) + by
 
     def _percentile(self, part: int) -> int:
         """The speed that `part` per cent of the moving seconds do not exceed by a step."""
