@@ -1,4 +1,4 @@
-"""The real program in a process of its own, in fast time or with a bug on purpose.
+"""The real program in a process of its own, in fast time, on a full disk, or with a bug.
 
 Place in the flow: life → `python -m tests.soak.child` → **child** → `lastmile-gateway`.
 
@@ -10,6 +10,7 @@ Place in the flow: life → `python -m tests.soak.child` → **child** → `last
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -51,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--flaw", choices=[*BOX, *CORE], help="break this promise")
     parser.add_argument("program", choices=PROGRAMS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    parser.add_argument("--file-bytes-max", type=int, help="no file may grow beyond, as on a disk"
+                        " that is full")  # fmt: skip
     chosen = parser.parse_args(argv)
+    if chosen.file_bytes_max is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (chosen.file_bytes_max, chosen.file_bytes_max))
     if chosen.since is not None:
         hurry(chosen.since, chosen.factor)
     if chosen.flaw is not None:
