@@ -71,7 +71,7 @@ def test_a_device_without_a_name_takes_no_policy() -> None:
         {"algs": list(range(ALGS_MAX + 1))},
         {"algs": [1 << 31]},
         {"algs": [-(1 << 31)]},
-        {"hpke": HPKE.hex()},
+        pytest.param({"hpke": HPKE.hex()}, id="a key as text"),
         {"hpke": None},
         {"type": "stored"},
         {"more": 1},
@@ -82,7 +82,11 @@ def test_a_policy_of_another_shape_is_refused(changed: dict[str, Any]) -> None:
     assert refused(signed(**changed)) == "policy-shape"
 
 
-@pytest.mark.parametrize("hpke", [b"", b"\x04" + bytes(64), HPKE + b"\x00", b"\x03" + HPKE[1:33]])
+@pytest.mark.parametrize(
+    "hpke",
+    [b"", b"\x04" + bytes(64), HPKE + b"\x00", b"\x03" + HPKE[1:33]],
+    ids=["none", "no point", "too long", "compressed"],
+)
 def test_a_policy_whose_key_is_no_point_of_the_curve_is_refused(hpke: bytes) -> None:
     assert refused(signed(hpke=hpke)) == "key-public"
 
