@@ -202,7 +202,11 @@ class Soak:
         Args:
             overflown: Whether the second drive is over, too.
         """
-        story.await_lake(self.town)
+        late = ""
+        try:
+            story.await_lake(self.town)
+        except DeviceFault as fault:  # the oracle says what it waits for
+            late = str(fault).partition("\n")[0]
         identity = FileIdentity.load(self.town.box_dir / "keys" / "identity.pem")
         box = BOX, verifier(identity.public_bytes)
         topic = f"lastmile/v1/{ORG}/{BOX}/up"
@@ -211,6 +215,7 @@ class Soak:
             oracle = Oracle(connection, data / "lake", box, topic)
             oracle.splits = self._done["term"]
             finding = oracle.judge(self._drives[:1], self._drives[1:] if overflown else ())
+        finding.require(not late, late)
         status = self._status()
         finding.require(status["waiting"] == 0, f"{status['waiting']} messages wait for ever.")
         return finding

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALL = Plan(
-    drive_s=90, overflow_s=120, overflow_kills=1, kinds=("kill", "broker-kill", "cut-within")
+    drive_s=60, overflow_s=60, overflow_kills=1, kinds=("kill", "broker-kill", "cut-within")
 )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BEGIN = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+OVER = dt.datetime(2020, 2, 1, tzinfo=dt.UTC)
 END = dt.datetime(2120, 1, 1, tzinfo=dt.UTC)
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
@@ -35,28 +36,41 @@ class Pki:
     def __post_init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.ca = self.folder / f"{self.name}.pem"
-        self._write(self.ca, self._certify(self.name, self._key, authority=True))
+        self._write(self.ca, self._certify(self.name, self._key.public_key(), authority=True))
 
     def issue(self, name: str) -> tuple[Path, Path]:
         """Returns the paths of a certificate for `name` and of its private key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = self.folder / f"{self.name}-{name}.pem"
-        self._write(certificate, self._certify(name, key, authority=False))
+        self._write(certificate, self._certify(name, key.public_key(), authority=False))
         key_path = certificate.with_suffix(".key")
         key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, key_path
 
+    def expire(self, path: Path) -> None:
+        """Exchanges a certificate for the same one, of the same key, whose time is over."""
+        known = x509.load_pem_x509_certificate(path.read_bytes())
+        name = known.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+        key = known.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        self._write(path, self._certify(str(name), key, authority=False, end=OVER))
+
     def _certify(
-        self, name: str, key: ec.EllipticCurvePrivateKey, *, authority: bool
+        self,
+        name: str,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        authority: bool,
+        end: dt.datetime = END,
     ) -> x509.Certificate:
         return (
             x509.CertificateBuilder()
             .subject_name(_name(name))
             .issuer_name(_name(self.name))
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(BEGIN)
-            .not_valid_after(END)
+            .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
             .sign(self._key, hashes.SHA256())

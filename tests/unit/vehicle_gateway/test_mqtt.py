@@ -50,10 +50,10 @@ class Shore:
     def close(self) -> None:
         self._stack.close()
 
-    def broker(self, name: str) -> RunningBroker:
+    def broker(self, name: str, port: int = 0) -> RunningBroker:
         server = self.pki.issue(name)
         files = BrokerFiles(self._folder / name, self.pki.ca, *server)
-        return self._stack.enter_context(start_broker(files))
+        return self._stack.enter_context(start_broker(files, port=port))
 
     def place(self, broker: RunningBroker) -> BrokerPlace:
         return BrokerPlace(broker.host, broker.port, self.pki.ca, self.certificate, self.key)
@@ -164,6 +164,55 @@ def test_a_certificate_that_was_renewed_on_the_road_is_taken_up(shore: Shore, bo
         shore.key.write_bytes(good[1])
         pump_until(publisher, lambda: publisher.is_connected)
     assert box.messages()  # nothing was lost over it
+
+
+def test_a_broker_that_confirms_and_forgets_is_sent_everything_again(
+    shore: Shore, box: Box
+) -> None:
+    forgetful = shore.broker("forgetful")
+    publisher = shore.publisher([shore.place(forgetful)])
+    waiting = {each.payload for each in box.messages()}
+    arrived: set[bytes] = set()
+    with opened(publisher):
+        # Nobody listens at this broker: it confirms each message and drops it.
+        pump_until(publisher, lambda: len(publisher._plan._confirmed) == len(waiting))
+        assert {each.payload for each in box.messages()} == waiting
+        forgetful.process.kill()
+        forgetful.process.wait()
+        again = shore.broker("again", forgetful.port)
+        with shore.core(again) as peer:
+
+            def all_arrived() -> bool:
+                while peer.messages.qsize():
+                    arrived.add(peer.messages.get()[1])
+                return arrived >= waiting
+
+            pump_until(publisher, all_arrived)
+    assert {each.payload for each in box.messages()} == waiting  # the core has not signed
+
+
+def test_a_certificate_that_expires_on_the_road_keeps_all_until_it_is_renewed(
+    shore: Shore, box: Box
+) -> None:
+    broker = shore.broker("one")
+    if broker.kind != "mosquitto":
+        pytest.skip("amqtt does not tell why it refuses somebody")
+    good = shore.certificate.read_bytes()
+    publisher = shore.publisher([shore.place(broker)], 300_000)
+    with opened(publisher):
+        pump_until(publisher, lambda: publisher.is_connected)
+        shore.pki.expire(shore.certificate)
+        broker.close()
+        old = publisher._client
+        pump_until(publisher, lambda: publisher._client is not old)
+        again = shore.broker("again", broker.port)
+        pump_until(publisher, lambda: "verify failed" in again.log_path.read_text())
+        assert not publisher.is_connected
+        waiting = {each.payload for each in box.messages()}
+        assert waiting
+        shore.certificate.write_bytes(good)
+        pump_until(publisher, lambda: publisher.is_connected)
+    assert {each.payload for each in box.messages()} == waiting
 
 
 def test_a_spent_data_plan_sends_nothing_and_a_new_one_everything(
