@@ -51,6 +51,7 @@ PARTS = {
     "core": "backend_sync.core",
     "provision": "hardware.provision",
 }
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadscope")  # half of the tests wait for a process or disk
 PROGRESS_S = 10.0
 TAIL_LINES = 15
 CLEAR_LINE = "\r\x1b[K"
@@ -351,8 +352,8 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Runs all tests; arguments go to pytest, such as a path, -k NAME, -x."""
-    _become("-m", "pytest", *arguments)
+    """Runs all tests, two at a time; arguments go to pytest, such as a path, -k NAME, -x."""
+    _become("-m", "pytest", *(arguments or TWO_AT_A_TIME))
 
 
 def vectors(arguments: Sequence[str]) -> int:

@@ -182,7 +182,7 @@ def _answer(listener: socket.socket) -> None:
 
 
 def _give_back(caller: socket.socket) -> None:
-    with caller:
+    with caller, contextlib.suppress(OSError):  # however the connection ends
         while piece := _read(caller):
             caller.sendall(piece)
 
