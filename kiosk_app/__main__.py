@@ -12,13 +12,13 @@ import contextlib
 import logging
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge import journal as edge_journal
 from edge.config import load_config
 from edge.encryption import encrypt_store
+from edge.ending import Ending
 from edge.errors import LastmileError, LocalError
 from edge.journal import Journal
 from edge.keys import FileIdentity, verifier
@@ -298,12 +298,11 @@ def end_on_signals(application: QCoreApplication) -> QTimer:
     """
     from PySide6.QtCore import QTimer
 
-    asked = threading.Event()
+    asked = Ending()
     waker = QTimer()
     waker.timeout.connect(lambda: application.quit() if asked.is_set() else None)
     waker.start(WAKE_MS)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+    asked.on(signal.SIGINT, signal.SIGTERM)
     return waker
 
 

@@ -13,7 +13,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge import outbox, policies
 from edge.config import load_config
+from edge.ending import Ending
 from edge.errors import DeviceFault, LastmileError, LocalError
 from edge.keys import LocalSecret
 from edge.log import setup_logging
@@ -80,6 +80,7 @@ from vehicle_gateway.timekeeping_feed import ClockFeed
 
 if TYPE_CHECKING:
     import argparse
+    import threading
     from collections.abc import Callable, Mapping, Sequence
 
     from edge.ports import Clock, DriverPanel, DriverReader, FrameSource, Requester
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from vehicle_gateway.uds_client import UdsClient
 
 STORE = "outbox.db"
+ENDS = (signal.SIGTERM, signal.SIGHUP)
 MIGRATIONS = [outbox.MIGRATIONS, policies.MIGRATIONS, batch.MIGRATIONS, driver.MIGRATIONS]
 MIGRATIONS += [roster.MIGRATIONS, signin.MIGRATIONS, orders.MIGRATIONS]
 MIGRATIONS += [campaign_book.MIGRATIONS, commands.MIGRATIONS, data_plan.MIGRATIONS]
@@ -126,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     config = load_config(arguments.config, GatewayConfig)
     _require_broker(arguments, config)
-    clock, stop = _clock(config), threading.Event()
+    clock, stop = _clock(config), Ending()
     box = Provisioned(config, clock, SystemRandomness())
     given = arguments.log is not None or arguments.sim is not None
     sections = config.sources[:1] if given else config.sources
@@ -153,7 +155,7 @@ def _run(arguments: argparse.Namespace) -> None:
             stack.callback(cabin.close)
         organs = box.organs(batcher, feed.source, publisher, power, clock.report)
         _keep_watch(gateway, organs, duties, config.health)
-        _stop_on_signals(stop)
+        stop.on(*ENDS)
         if publisher:
             publisher.open()
             stack.callback(publisher.close)
@@ -322,14 +324,9 @@ def _sleep(stop: threading.Event, seconds: float) -> None:
     stop.wait(seconds)
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-
-
 # ---------------------------------------------------------------- the other verbs
 def _door(arguments: argparse.Namespace) -> None:
-    config, stop = load_config(arguments.config, DoorConfig), threading.Event()
+    config, stop = load_config(arguments.config, DoorConfig), Ending()
     listen = config.listen
     settings = TcpSettings(
         listen.host,
@@ -341,7 +338,7 @@ def _door(arguments: argparse.Namespace) -> None:
     )
     with open_door(config, SystemClock(), SystemRandomness()) as door:
         server = TcpServer(settings, door)
-        _stop_on_signals(stop)
+        stop.on(*ENDS)
         server.run(stop.is_set, lambda: print("{}:{}".format(*server.address), flush=True))
         summary = {**door.summary(), "turned-away": server.turned_away}
     print(json.dumps(summary), flush=True)

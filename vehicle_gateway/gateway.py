@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.errors import DeviceFault
-from edge.ports import ADAPTER_LINE, SOURCE_SHIFT, FrameChunk
+from edge.ports import LINE_ID, FrameChunk
 from vehicle_gateway.cabin import Change, Moment
 from vehicle_gateway.driver import waiting_statements
+from vehicle_gateway.ticks import mmps_of
 from vehicle_gateway.windows import Windows
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ PROGRESS_US: Final = 5_000_000
 REOPEN_S: Final = 2.0
 WAIT_S: Final = 0.25
 FAREWELL_US: Final = 300_000_000
+MOVING_MMPS: Final = mmps_of(3)
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +208,9 @@ class Gateway:
         if self._power is None or not self._feed.is_live:
             return "awake"
         now_us = self._sink.clock.now().monotonic_us
-        state = self._power.step(is_heard=_hears_bus(chunk), now_us=now_us)
+        is_moving = bool(chunk.ids) and (self._batcher.speed_mmps or 0) >= MOVING_MMPS
+        is_alive = _hears_bus(chunk) or is_moving
+        state = self._power.step(is_heard=is_alive, now_us=now_us)
         self._pause(self._power.reading)
         if state == "asleep":
             self._sleep(now_us)
@@ -304,6 +308,5 @@ class Gateway:
 
 
 def _hears_bus(chunk: FrameChunk) -> bool:
-    """Whether anything came that an adapter did not measure itself: it does so for ever."""
-    mask = (1 << SOURCE_SHIFT) - 1
-    return any(can_id & mask != ADAPTER_LINE for can_id in chunk.ids)
+    """Whether a frame came from a bus: adapters, receivers and sensors on lines talk for ever."""
+    return any(not can_id & LINE_ID for can_id in chunk.ids)

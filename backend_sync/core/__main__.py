@@ -14,7 +14,6 @@ import contextlib
 import logging
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -30,6 +29,7 @@ from backend_sync.core.site import Site
 from backend_sync.telemetry import command_keys, command_orders
 from backend_sync.telemetry.command_roster import roster_publish
 from edge.config import load_config
+from edge.ending import Ending
 from edge.errors import LastmileError, LocalError
 from edge.log import setup_logging
 from hardware.drivers.clock import SystemClock, SystemRandomness
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-    from types import FrameType
 
 __all__ = ["build_parser", "main"]
 
@@ -128,19 +127,12 @@ def _init(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config, CoreConfig)
-    stop = threading.Event()
-    caught: list[int] = []
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        caught.append(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    stop = Ending()
+    stop.on(signal.SIGTERM, signal.SIGINT)
     keys = Site(config.core.data_dir).load_keys()
     core = compose.Core(config, keys, SystemClock(), SystemRandomness())
     code = compose.run(core, arguments.part, stop)
-    return INTERRUPTED if signal.SIGINT in caught else code
+    return INTERRUPTED if signal.SIGINT in stop.caught else code
 
 
 @contextlib.contextmanager

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.ports import ADAPTER_LINE, FrameChunk, PowerReading
+import pytest
+
+from edge.ports import (
+    ADAPTER_LINE,
+    IMU_LINE,
+    NMEA_LINE,
+    SOURCE_SHIFT,
+    FrameChunk,
+    PowerReading,
+)
 from tests.unit.vehicle_gateway.yard import Box, Core, Hasty, Script, frames
 from vehicle_gateway.gateway import Feed, Gateway
 from vehicle_gateway.obd_schedule import ObdSchedule
@@ -102,8 +111,9 @@ def test_with_the_key_off_a_vehicle_is_asked_nothing(box: Box) -> None:
     assert asked == [1, 0, 1]
 
 
-def test_what_an_adapter_measures_itself_is_no_sign_of_life(box: Box, core: Core) -> None:
-    line = FrameChunk([box.clock.wall_us], [ADAPTER_LINE], [b"12.6V"], 1)
+@pytest.mark.parametrize("kind", [ADAPTER_LINE, NMEA_LINE, 1 << SOURCE_SHIFT | IMU_LINE])
+def test_what_talks_on_a_line_for_ever_is_no_sign_of_life(box: Box, core: Core, kind: int) -> None:
+    line = FrameChunk([box.clock.wall_us], [kind], [b"12.6V"], 1)
     script = Script([*frames(5.0), lambda: box.clock.advance(601), line, line])
     power = Power(None, RULE, box.clock.monotonic_us)
     feed = Feed(script, is_live=True)
