@@ -19,6 +19,7 @@ def test_there_is_a_unit_for_each_of_our_services() -> None:
         "lastmile-door",
         "lastmile-gateway",
         "lastmile-kiosk",
+        "lastmile-panel",
     ]
 
 
@@ -56,9 +57,10 @@ def test_the_drop_in_opens_the_tpm_and_nothing_else() -> None:
     ]
 
 
-def test_the_kiosk_has_no_network() -> None:
-    kiosk = next(unit for unit in UNITS if unit.stem == "lastmile-kiosk")
-    assert "RestrictAddressFamilies=AF_UNIX" in kiosk.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("name", ["lastmile-kiosk", "lastmile-panel"])
+def test_a_screen_has_no_network(name: str) -> None:
+    screen = next(unit for unit in UNITS if unit.stem == name)
+    assert "RestrictAddressFamilies=AF_UNIX" in screen.read_text(encoding="utf-8").splitlines()
 
 
 def test_a_gateway_that_hangs_is_started_anew() -> None:
