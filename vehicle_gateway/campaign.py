@@ -109,7 +109,7 @@ def load_campaign(data: bytes) -> Campaign:
         raise _refuse("it is larger than 128 KiB")
     try:
         campaign = msgspec.json.decode(data, type=Campaign)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refuse(str(error)) from error
     if campaign.v != VERSION:
         raise _refuse(f"its format is {campaign.v}, this gateway reads {VERSION}")

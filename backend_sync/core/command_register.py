@@ -137,7 +137,7 @@ def read_device_request(path: Path) -> DeviceRequest:
         ) from error
     try:
         request = msgspec.json.decode(content[:REQUEST_BYTES_MAX], type=DeviceRequest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise PeerError(f"{path} is no request ({error}). Prepare it again.", "request") from error
     kiosk = request.kind == "kiosk"
     whole = (request.pad is not None) == kiosk and bool(request.hpke_public) >= kiosk

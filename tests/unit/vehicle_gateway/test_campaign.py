@@ -78,7 +78,9 @@ def test_a_campaign_is_refused_with(case: str) -> None:
     assert refused.value.code == "campaign-refused"
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b"x" * (1 << 19)])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"\xff", b'{"v": 1, "id": "\xff"}', b"x" * (1 << 19)]
+)
 def test_bytes_that_are_no_campaign_are_refused(data: bytes) -> None:
     with pytest.raises(LocalError):
         load_campaign(data)
