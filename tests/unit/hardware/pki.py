@@ -26,6 +26,21 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    """What a key is for; Python 3.13 asks for it (RFC 5280 §4.2.1.3)."""
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 @dataclass
 class Pki:
     """An issuer and the folder its PEM files go to."""
@@ -63,6 +78,7 @@ class Pki:
         authority: bool,
         end: dt.datetime = END,
     ) -> x509.Certificate:
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             x509.CertificateBuilder()
             .subject_name(_name(name))
@@ -73,6 +89,9 @@ class Pki:
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(issuer, critical=False)
+            .add_extension(_usage(authority=authority), critical=True)
             .sign(self._key, hashes.SHA256())
         )
 
