@@ -8,13 +8,14 @@ Place in the flow: answers → **duties** → batch, health, requesters, the end
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge.errors import LocalError
 from edge.orders import CAMPAIGN_TYPE, COMMAND_TYPE
 from vehicle_gateway.commands import Commands
 from vehicle_gateway.obd_schedule import ObdSchedule
 from vehicle_gateway.status import read_status
+from vehicle_gateway.uds_client import UdsClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from vehicle_gateway.commands import Action
     from vehicle_gateway.orders import Addressee, Verify
 
-# SAE J1979: stored, pending and permanent fault codes.
-CODE_SERVICES: Final = (b"\x03", b"\x07", b"\x0a")
-
 
 class Duties:
     """The duties of one running box.
@@ -36,7 +34,7 @@ class Duties:
         sink: Where answers go.
         batcher: Takes up campaigns, captures and reports.
         stop: Ends the loop.
-        requesters: By source, who asks the vehicle; schedules of OBD ask for its fault codes.
+        requesters: By source, who asks the vehicle; those of OBD and UDS ask for its fault codes.
 
     Attributes:
         tell_health: Seals a health record; None where nobody keeps one.
@@ -53,7 +51,7 @@ class Duties:
         self._batcher = batcher
         self._stop = stop
         asking = [each for asked in requesters for each in asked]
-        self._schedules = [each for each in asking if isinstance(each, ObdSchedule)]
+        self._schedules = [each for each in asking if isinstance(each, ObdSchedule | UdsClient)]
         self.tell_health: Callable[[], None] | None = None
 
     def listeners(self, addressee: Addressee, verify: Verify) -> dict[str, Listener]:
@@ -88,6 +86,5 @@ class Duties:
 
     def _ask_codes(self, arguments: Mapping[str, int]) -> None:
         del arguments
-        for schedule in self._schedules:
-            for service in CODE_SERVICES:
-                schedule.ask(service)
+        for each in self._schedules:
+            each.ask_for_codes()

@@ -3,7 +3,7 @@
 Place in the flow: `dev.py bench chain [--quick]`; docs/reference/bench.md explains the figures.
 
 * Ours: recording → decode → events, trips → columns → seal → outbox on the disk, one synced
-  transaction a window. The peer is `tests.bench.naive`.
+  transaction a window. The peer is `tests.bench.ground.naive`.
 * Both see the same frames in the same order; the median of several runs counts.
 * Without the recording the simulated vehicle drives, and the first line says so.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from edge.ports import EXTENDED_ID
 from hardware.drivers.broker import BrokerFiles, start_broker
 from hardware.sim.vehicle import SimSettings, SimulatedSource
-from tests.bench import naive
+from tests.bench.ground import naive
 from tests.bench.ground.box import ADDRESS, DEVICE, seal_log
 from tests.conftest import real_data_folder
 from tests.unit.hardware.pki import Pki
@@ -32,7 +32,7 @@ from vehicle_gateway.profile import load_profile
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.bench.naive import Outcome
+    from tests.bench.ground.naive import Outcome
 
 RECORDING = "can/obd_car/obd2_gnss_imu_600s.log"
 

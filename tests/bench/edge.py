@@ -23,6 +23,7 @@ from edge.columns import encode_columns
 from edge.sqlite import HAS_CIPHER
 from hardware.drivers.clock import SystemRandomness
 from tests.bench.chain import RECORDING, find_log
+from tests.bench.ground.naive import obd_dbc
 from tests.bench.ground.samples import read_recording
 from tests.bench.ground.spelling import (
     deflated_bytes,
@@ -35,7 +36,6 @@ from tests.bench.ground.spelling import (
     time_entropy_bits,
 )
 from tests.bench.ground.timing import KEY_BYTES, time_batch, time_journal, time_signed_frame
-from tests.bench.naive import obd_dbc
 from tests.conftest import real_data_folder
 from vehicle_gateway.mqtt import Address
 from vehicle_gateway.profile import load_profile

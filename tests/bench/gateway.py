@@ -3,7 +3,7 @@
 Place in the flow: `dev.py bench gateway [--quick]`; docs/reference/bench.md explains the figures.
 
 * Ours: recording → decode with every check → events, trips → columns → seal → outbox on the disk,
-  one synced transaction a window, with every signal of the DBC. The peer is `tests.bench.naive`.
+  one synced transaction a window, with every signal of the DBC. The peer is `ground.naive`.
 * Memory, CPU and cold start are those of `lastmile-gateway run` as a process of its own, with the
   vehicle's own profile, connected to the broker.
 * Without the recordings the simulated vehicle drives, the figures of the two buses are null, and
@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware.drivers.broker import BrokerFiles, start_broker
-from tests.bench import naive
 from tests.bench.chain import find_log, median
-from tests.bench.ground import process
+from tests.bench.ground import naive, process
 from tests.bench.ground.box import ADDRESS, DEVICE, seal_log
 from tests.bench.ground.everything import everything
 from tests.bench.ground.obd_day import obd_day_mb
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hardware.drivers.broker import RunningBroker
-    from tests.bench.naive import Outcome
+    from tests.bench.ground.naive import Outcome
 
 
 @dataclass(frozen=True, slots=True)

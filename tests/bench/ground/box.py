@@ -19,7 +19,7 @@ from edge.store import open_store
 from edge.suites import A256GCM
 from hardware.drivers.can_log import LogSource
 from hardware.drivers.clock import SystemClock, SystemRandomness
-from tests.bench.naive import Outcome
+from tests.bench.ground.naive import Outcome
 from vehicle_gateway import batch, driver
 from vehicle_gateway.batch import Batcher, Sink, Vehicle
 from vehicle_gateway.campaign import default_campaign

@@ -11,11 +11,13 @@ from edge.orders import VERBS
 from edge.purposes import COMMAND
 from tests.unit.vehicle_gateway.yard import DEVICE, SECOND_US, START_US, Box, Core, feed
 from vehicle_gateway.answers import Answers
-from vehicle_gateway.duties import CODE_SERVICES, Duties
+from vehicle_gateway.duties import Duties
 from vehicle_gateway.mqtt import Address
 from vehicle_gateway.obd_schedule import ObdSchedule
 from vehicle_gateway.orders import Addressee
 from vehicle_gateway.profile import ObdSection
+from vehicle_gateway.uds_client import UdsClient
+from vehicle_gateway.uds_ecus import Ecu, UdsSection
 
 if TYPE_CHECKING:
     from vehicle_gateway.batch import Batcher
@@ -76,11 +78,22 @@ def test_a_vehicle_is_asked_for_its_fault_codes_and_for_nothing_else(
 ) -> None:
     monkeypatch.setattr(cabin.schedule, "ask", cabin.asked.append)
     assert cabin.command("read-dtc") == ("done", "")
-    assert tuple(cabin.asked) == CODE_SERVICES == (b"\x03", b"\x07", b"\x0a")
+    assert cabin.asked == [b"\x01\x01", b"\x03", b"\x07", b"\x0a"]  # the lamp, then the codes
 
 
 def test_the_schedule_does_take_these_questions(cabin: Cabin) -> None:
     assert cabin.command("read-dtc") == ("done", "")
+
+
+def test_control_units_are_asked_for_their_fault_codes_too(box: Box, core: Core) -> None:
+    cabin = Cabin(box, core)
+    units = UdsClient(UdsSection((Ecu("battery", 0x7E4, 0x7EC),)))
+    duties = Duties(box.sink, cabin.batcher, cabin._stop, [[units]])
+    listeners = duties.listeners(Addressee(DEVICE), core.verify)
+    cabin.answers = Answers(box.sink, core.verify, Address("org", DEVICE).down, listeners)
+    assert units.is_idle
+    assert cabin.command("read-dtc") == ("done", "")
+    assert not units.is_idle
 
 
 def test_without_a_schedule_fault_codes_are_not_to_be_had(box: Box, core: Core) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -120,3 +121,15 @@ def test_what_talks_on_a_line_for_ever_is_no_sign_of_life(box: Box, core: Core, 
     Gateway(feed, box.open(), box.sink, None, box.folder, power).run(Hasty())
     assert power.state == "asleep"
     assert core.evidence(box.messages())[-1]["type"] == "epoch-close"
+
+
+def test_a_box_that_hears_no_bus_stays_awake_while_its_receiver_drives(box: Box) -> None:
+    line = FrameChunk([box.clock.wall_us], [NMEA_LINE], [b"$GNRMC"], 1)
+    batcher = box.open()
+    moving: list[Any] = [*frames(60.0), lambda: box.clock.advance(601), line]
+    power = Power(None, RULE, box.clock.monotonic_us)
+    gateway = Gateway(
+        Feed(Script(moving), is_live=True), batcher, box.sink, None, box.folder, power
+    )
+    gateway.run(Hasty())
+    assert power.state == "awake"
